@@ -1,0 +1,88 @@
+"""SASL mechanisms, server side, as step machines (RFC 4422): bytes in, a Step out. One file a mechanism.
+
+A machine never sees base64, `*`, `=` or a network: smtp/authentication.py does these. It never sees the store
+either. Where it needs something from there it says so with a step, and is given the answer:
+
+    start(initial)         -> Step     initial response, or None where the client sent none
+    respond(data)          -> Step     the client's answer to the last Challenge
+    resolve(answer)        -> Step     the store's answer to the last CheckPassword or FetchSecret
+
+A machine ends with Success or Failure and is not used again. Any bytes whatever give a Step, never an exception.
+For a login that doesn't exist the shell answers `False` or `None`, and the machine spends the same work as for a
+wrong password before it fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, TypeAlias
+
+MAX_RESPONSE = 12288
+"""Octets of a base64 line that a server must take (RFC 4954 section 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Send this to the client, and pass its answer to `respond`."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPassword:
+    """Ask the store whether this is the login's password; pass True or False to `resolve`.
+
+    `name` is what the client typed: the shell turns it into a Login, for realms and normalisation are its matter.
+    """
+
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSecret:
+    """Ask the store for the login's recoverable password; pass its bytes, or None, to `resolve`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The client proved to be `name`. An authorization identity that differs never gets here."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The exchange failed. `reason` is one of a few fixed words for the log, never for the client."""
+
+    reason: str
+    name: str = ""
+
+
+Step: TypeAlias = Challenge | CheckPassword | FetchSecret | Success | Failure
+
+BAD_CREDENTIALS = "bad-credentials"
+MALFORMED = "malformed"
+AUTHZID_REFUSED = "authzid-refused"
+
+
+class Mechanism(Protocol):
+    """One exchange of one client."""
+
+    NAME: ClassVar[str]
+    """As in EHLO, upper case."""
+    SENDS_PASSWORD: ClassVar[bool]
+    """Whether a listener could read the password, so that it is never offered without TLS."""
+    NEEDS_SECRET: ClassVar[bool]
+    """Whether the store has to keep a recoverable password."""
+
+    def start(self, initial: bytes | None) -> Step:
+        """Begin, with the client's initial response if it sent one."""
+
+    def respond(self, data: bytes) -> Step:
+        """Go on with the client's answer to the last Challenge."""
+
+    def resolve(self, answer: bool | bytes | None) -> Step:
+        """Go on with the store's answer to the last CheckPassword or FetchSecret."""
