@@ -29,8 +29,7 @@ class Reply:
         code = b"%d" % self.code
         last = len(self.lines) - 1
         return b"".join(
-            code + (b" " if number == last else b"-") + line + b"\r\n"
-            for number, line in enumerate(self.lines)
+            code + (b" " if number == last else b"-") + line + b"\r\n" for number, line in enumerate(self.lines)
         )
 
     @property
@@ -108,9 +107,7 @@ AUTH_LINE_TOO_LONG = own(500, "5.6", "Authentication exchange line is too long")
 
 # Messages
 MESSAGE_TOO_BIG = own(552, "3.4", "Message exceeds the maximum size")
-BARE_LINE_ENDINGS = own(
-    554, "6.0", "Message refused: it holds a CR or LF that is not part of CR LF, or a NUL"
-)
+BARE_LINE_ENDINGS = own(554, "6.0", "Message refused: it holds a CR or LF that is not part of CR LF, or a NUL")
 LINES_TOO_LONG = own(554, "6.0", "Message refused: it holds a line longer than this service takes")
 
 # The relay, where it gives no reply of its own
