@@ -78,6 +78,9 @@ class Mechanism(Protocol):
     NEEDS_SECRET: ClassVar[bool]
     """Whether the store has to keep a recoverable password."""
 
+    def __init__(self, nonce: bytes) -> None:
+        """Every mechanism is made with a nonce, whether it has a use for it or not: see registry.make_nonce."""
+
     def start(self, initial: bytes | None) -> Step:
         """Begin, with the client's initial response if it sent one."""
 

@@ -1,0 +1,283 @@
+"""The settings: one class a table of the TOML file, one field a key, with its default and its range.
+
+A field marked `only(...)` has values that are part of the product but not of this version. A check that looks at
+several keys runs once each of them is right by itself; it hangs on the last of the fields it looks at, and raises
+`CrossCheckError` with the full keys of what it found.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from submission.config.text import toml
+from submission.config.values import (
+    Count,
+    Domain,
+    FilePath,
+    ListenAddress,
+    Mechanism,
+    Networks,
+    NetworksOrOctets,
+    Octets,
+    OptionalPath,
+    Realm,
+    RelayAddress,
+    Seconds,
+    Several,
+    StateFile,
+    StoreUrl,
+    SystemUser,
+    Tables,
+    TcpAddress,
+    not_empty,
+    only,
+)
+from submission.core.sasl.registry import MECHANISMS
+
+TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
+TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
+SenderRule: TypeAlias = Literal["any", "realm", "own"]
+
+_T = TypeVar("_T")
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class CrossCheckError(ValueError):
+    """What a check of several keys found: full key to what is wrong."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        super().__init__(texts)
+        self.texts = texts
+
+
+class _Table(BaseModel):
+    """A table of the file: immutable, no unknown keys, no value of another type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Listen(_Table):
+    """A socket that clients connect to."""
+
+    address: ListenAddress
+    tls: TlsMode = "starttls"
+    proxy_protocol: Annotated[Networks, only(())] = ()
+    tls_minimum: TlsVersion = "1.2"
+    """That of [tls] where the file is silent."""
+    pop_before_smtp: bool = True
+
+
+class Tls(_Table):
+    """What clients see of us under TLS."""
+
+    certificate: OptionalPath = None
+    key: OptionalPath = None
+    minimum: TlsVersion = "1.2"
+    client_ca: Annotated[OptionalPath, only(None)] = None
+    sni: Annotated[Tables, only(())] = ()
+
+
+class Auth(_Table):
+    """Who may log in, and how."""
+
+    mechanisms: Annotated[Several[Mechanism], not_empty] = tuple(MECHANISMS)
+    require_tls: bool = True
+    """Where False, mechanisms that send no password may be used without TLS; the others never."""
+    realm: Realm = ""
+    """The host name where the file is silent."""
+    exempt: Networks = ()
+
+
+class Store(_Table):
+    """Where the accounts are kept."""
+
+    url: StoreUrl = "sqlite:users.db"
+    """`sqlite:` and a path, absolute once all settings are read."""
+    key_file: StateFile = Path("store.key")
+    """Seals what has to be recoverable; absolute likewise."""
+
+
+class Relay(_Table):
+    """The mail system that takes the messages."""
+
+    address: RelayAddress = TcpAddress("127.0.0.1", 25)
+    tls: TlsMode = "none"
+    connect_timeout: Seconds = 30.0
+    final_timeout: Seconds = 600.0
+
+
+class UserLimits(_Table):
+    """What one user may send; 0 is unlimited."""
+
+    messages_per_hour: Annotated[int, Field(ge=0), only(0)] = 0
+    recipients_per_day: Annotated[int, Field(ge=0), only(0)] = 0
+
+
+class Limits(_Table):
+    """What one client may use up."""
+
+    message_size: Octets = 40 << 20
+    recipients: Count = 100
+    connections: Count = 10000
+    connections_per_ip: Count = 50
+    command_timeout: Seconds = 300.0
+    auth_failures: Count = 5
+    user: UserLimits = UserLimits()
+
+
+class Policy(_Table):
+    """Whose name a user may send in."""
+
+    sender: Annotated[SenderRule, only("any")] = "any"
+    from_header: Annotated[SenderRule, only("any")] = "any"
+    hide_client: bool = True
+    senders: Annotated[Tables, only(())] = ()
+
+
+class Sendmail(_Table):
+    """How sendmail's own port 25 shares the table."""
+
+    socketmap: Annotated[OptionalPath, only(None)] = None
+    access_map: Annotated[OptionalPath, only(None)] = None
+
+
+class PopBeforeSmtp(_Table):
+    """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
+
+    enabled: Annotated[bool, only(False)] = False
+    lifetime: Seconds = 1800.0
+    logs: Several[str] = ("/var/log/mail.log",)
+    formats: Several[str] = ()
+    static: NetworksOrOctets = ()
+    deny: NetworksOrOctets = ()
+    relay_domains: Several[Domain] = ()
+    pattern: Annotated[Tables, only(())] = ()
+    sendmail: Sendmail = Sendmail()
+
+
+class Log(_Table):
+    """How the log is written."""
+
+    format: Literal["logfmt", "json"] = "logfmt"
+    syslog: Annotated[str, only("")] = ""
+
+
+class Metrics(_Table):
+    """Where counters and the status page can be read."""
+
+    address: Annotated[str, only("")] = ""
+
+
+class Settings(_Table):
+    """All settings. Paths are absolute, durations are seconds, sizes are octets."""
+
+    model_config = ConfigDict(validate_default=True)  # for the checks below, and for the system's host name
+
+    hostname: Domain = Field(default_factory=socket.gethostname)
+    state_dir: FilePath = Path("/var/lib/submission")
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Processes; 0 is one for each CPU core."""
+    user: SystemUser = "submission"
+    tls: Tls = Tls()
+    listen: Annotated[Several[Listen], not_empty] = ()
+    auth: Auth = Auth()
+    store: Store = Store()
+    relay: Relay = Relay()
+    limits: Limits = Limits()
+    policy: Policy = Policy()
+    pop_before_smtp: PopBeforeSmtp = PopBeforeSmtp()
+    log: Log = Log()
+    metrics: Metrics = Metrics()
+
+    def effective(self) -> str:
+        """The settings as a TOML file that says the same: every key, defaults included."""
+        return toml(self)
+
+    @field_validator("listen")
+    @classmethod
+    def _listeners(cls, listeners: tuple[Listen, ...], info: ValidationInfo) -> tuple[Listen, ...]:
+        """Refuse an address that is there twice and TLS without a certificate; hand [tls] minimum down."""
+        faults = {
+            f"listen[{number}].address": f'"{listener.address}" is there more than once'
+            for number, listener in enumerate(listeners)
+            if sum(other.address == listener.address for other in listeners) > 1
+        }
+        tls: Tls | None = info.data.get("tls")
+        if tls is None:
+            return _unless(faults, listeners)
+        faults |= _missing_files(tls, any(listener.tls != "none" for listener in listeners))
+        return _unless(faults, tuple(_with_minimum(listener, tls.minimum) for listener in listeners))
+
+    @field_validator("auth")
+    @classmethod
+    def _auth(cls, auth: Auth, info: ValidationInfo) -> Auth:
+        """Refuse `require_tls = false` where it would let nothing through; the host name is the default realm."""
+        faults = {}
+        if len(set(auth.mechanisms)) < len(auth.mechanisms):
+            faults["auth.mechanisms"] = "a mechanism is there more than once"
+        if not auth.require_tls and all(MECHANISMS[name].SENDS_PASSWORD for name in auth.mechanisms):
+            allowed = ", ".join(f'"{name}"' for name in MECHANISMS if not MECHANISMS[name].SENDS_PASSWORD)
+            faults["auth.require_tls"] = (
+                "false lets only mechanisms through that send no password, and auth.mechanisms has none; "
+                f"must be true, or auth.mechanisms must hold one of {allowed}"
+            )
+        realm = auth.realm or info.data.get("hostname", "")
+        return _unless(faults, auth.model_copy(update={"realm": realm}))
+
+    @field_validator("store")
+    @classmethod
+    def _store(cls, store: Store, info: ValidationInfo) -> Store:
+        """Resolve the store's files against state_dir."""
+        state_dir: Path | None = info.data.get("state_dir")
+        if state_dir is None:
+            return store
+        url = f"sqlite:{state_dir / store.url.removeprefix('sqlite:')}"
+        return store.model_copy(update={"url": url, "key_file": state_dir / store.key_file})
+
+    @field_validator("relay")
+    @classmethod
+    def _relay(cls, relay: Relay, info: ValidationInfo) -> Relay:
+        """Refuse a relay that is one of our listeners: each message would go round for ever."""
+        for listener in info.data.get("listen", ()):
+            if _reaches(relay.address, listener.address):
+                raise CrossCheckError(
+                    {"relay.address": f'"{relay.address}" is a listener of our own, "{listener.address}"'}
+                )
+        return relay
+
+
+def _missing_files(tls: Tls, is_spoken: bool) -> dict[str, str]:
+    """Whether certificate and key are there where a listener speaks TLS, and neither without the other."""
+    faults = {}
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if getattr(tls, key) is None and (is_spoken or getattr(tls, other) is not None):
+            reason = "listeners speak TLS" if is_spoken else f"tls.{other} is set"
+            faults[f"tls.{key}"] = f"is missing, must be the path of a PEM file where {reason}"
+    return faults
+
+
+def _with_minimum(listener: Listen, minimum: TlsVersion) -> Listen:
+    if "tls_minimum" in listener.model_fields_set:
+        return listener
+    return listener.model_copy(update={"tls_minimum": minimum})
+
+
+def _reaches(relay: RelayAddress, listener: ListenAddress) -> bool:
+    """Whether a connection to `relay` would arrive at `listener`, as far as can be seen without DNS."""
+    if relay == listener:
+        return True
+    if not isinstance(relay, TcpAddress) or not isinstance(listener, TcpAddress) or relay.port != listener.port:
+        return False
+    return relay.host in _LOOPBACK and (listener.host in _WILDCARDS or listener.host in _LOOPBACK)
+
+
+def _unless(faults: Mapping[str, str], value: _T) -> _T:
+    if faults:
+        raise CrossCheckError(faults)
+    return value

@@ -1,0 +1,42 @@
+"""What PLAIN and LOGIN share: they send the password itself, and the store says whether it is the login's."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, CheckPassword, Failure, Step, Success
+from submission.core.sasl.text import decode_name, decode_password
+
+
+class PasswordMechanism:
+    """The end of an exchange: name and password are known, the store is asked, its answer is the verdict."""
+
+    SENDS_PASSWORD: ClassVar[bool] = True
+    NEEDS_SECRET: ClassVar[bool] = False
+
+    def __init__(self, _nonce: bytes) -> None:
+        self._asked_for: str | None = None
+
+    def resolve(self, answer: bool | bytes | None) -> Step:
+        """Succeed where the store said True to the question that was asked, and to nothing else."""
+        name, self._asked_for = self._asked_for, None
+        if name is None:
+            return Failure(MALFORMED)
+        return Success(name) if answer is True else Failure(BAD_CREDENTIALS, name)
+
+    def _ask(self, name: str, password: bytes) -> Step:
+        """Ask the store about `name`, whose password is still as the client sent it."""
+        try:
+            text = decode_password(password)
+        except ValueError:
+            return Failure(MALFORMED, name)
+        self._asked_for = name
+        return CheckPassword(name, text)
+
+
+def decode_or_none(name: bytes) -> str | None:
+    """The name, or None where it is no name."""
+    try:
+        return decode_name(name)
+    except ValueError:
+        return None

@@ -1,0 +1,25 @@
+"""The mechanisms of this version, and the nonce that each is made with: `MECHANISMS["PLAIN"](nonce)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from submission.core.sasl import Mechanism
+from submission.core.sasl.cram_md5 import CramMd5Mechanism
+from submission.core.sasl.login import LoginMechanism
+from submission.core.sasl.plain import PlainMechanism
+
+MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
+    {mechanism.NAME: mechanism for mechanism in (PlainMechanism, LoginMechanism, CramMd5Mechanism)}
+)
+"""Name as in EHLO to class, in the order they are offered in unless the configuration says otherwise."""
+
+
+def make_nonce(random: bytes, now: float, hostname: str) -> bytes:
+    """`unique.time@host`, what RFC 2195 section 2 puts between angle brackets.
+
+    `random` is fresh and from a generator that nobody can foretell, 16 octets or more; `now` is the time in seconds
+    since the epoch; `hostname` is ours, in ASCII.
+    """
+    return f"{random.hex()}.{int(now)}@{hostname}".encode("ascii")
