@@ -11,7 +11,7 @@ import re
 from typing import ClassVar
 
 from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, Challenge, Failure, FetchSecret, Step, Success
-from submission.core.sasl.passwords import decode_or_none
+from submission.core.sasl.decoding import decode_name
 
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
 _NOBODYS_SECRET = b"nobody's secret"
@@ -37,7 +37,7 @@ class CramMd5Mechanism:
     def respond(self, data: bytes) -> Step:
         """Take name and digest apart, and ask the store for the password."""
         user, blank, digest = data.rpartition(b" ")
-        name = decode_or_none(user)
+        name = decode_name(user)
         if name is None:
             return Failure(MALFORMED)
         if not blank or not _DIGEST.fullmatch(digest):

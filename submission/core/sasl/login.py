@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from submission.core.sasl import MALFORMED, Challenge, Failure, Step
-from submission.core.sasl.passwords import PasswordMechanism, decode_or_none
+from submission.core.sasl.decoding import decode_name
+from submission.core.sasl.passwords import PasswordMechanism
 
 NAME_PROMPT = Challenge(b"Username:")
 PASSWORD_PROMPT = Challenge(b"Password:")
@@ -39,5 +40,5 @@ class LoginMechanism(PasswordMechanism):
         return self._ask(self._name, data)
 
     def _take_name(self, data: bytes) -> Step:
-        self._name = decode_or_none(data)
+        self._name = decode_name(data)
         return Failure(MALFORMED) if self._name is None else PASSWORD_PROMPT

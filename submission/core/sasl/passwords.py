@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, CheckPassword, Failure, Step, Success
-from submission.core.sasl.text import decode_name, decode_password
+from submission.core.sasl.decoding import decode_password
 
 
 class PasswordMechanism:
@@ -26,17 +26,8 @@ class PasswordMechanism:
 
     def _ask(self, name: str, password: bytes) -> Step:
         """Ask the store about `name`, whose password is still as the client sent it."""
-        try:
-            text = decode_password(password)
-        except ValueError:
+        text = decode_password(password)
+        if text is None:
             return Failure(MALFORMED, name)
         self._asked_for = name
         return CheckPassword(name, text)
-
-
-def decode_or_none(name: bytes) -> str | None:
-    """The name, or None where it is no name."""
-    try:
-        return decode_name(name)
-    except ValueError:
-        return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from submission.core.sasl import AUTHZID_REFUSED, MALFORMED, Challenge, Failure, Step
-from submission.core.sasl.passwords import PasswordMechanism, decode_or_none
+from submission.core.sasl.decoding import decode_name
+from submission.core.sasl.passwords import PasswordMechanism
 
 
 class PlainMechanism(PasswordMechanism):
@@ -27,7 +28,7 @@ class PlainMechanism(PasswordMechanism):
         if len(parts) != 3:
             return Failure(MALFORMED)
         authzid, authcid, password = parts
-        name = decode_or_none(authcid)
+        name = decode_name(authcid)
         if name is None:
             return Failure(MALFORMED)
         if authzid not in (b"", authcid):

@@ -12,17 +12,20 @@ MAX_PASSWORD = 1024
 """Octets of a password. RFC 4616 section 2 asks for 255 at least."""
 
 
-def decode_name(data: bytes) -> str:
-    """The user name in `data`. Raises ValueError, whose text is not for anybody to see."""
+def decode_name(data: bytes) -> str | None:
+    """The user name in `data`, or None where it can't be one."""
     return _decode(data, MAX_NAME)
 
 
-def decode_password(data: bytes) -> str:
-    """The password in `data`. Raises ValueError, whose text is not for anybody to see: it may quote the password."""
+def decode_password(data: bytes) -> str | None:
+    """The password in `data`, or None where it can't be one."""
     return _decode(data, MAX_PASSWORD)
 
 
-def _decode(data: bytes, limit: int) -> str:
+def _decode(data: bytes, limit: int) -> str | None:
     if not 1 <= len(data) <= limit or b"\0" in data:
-        raise ValueError("empty, too long, or holds a NUL")
-    return data.decode("utf-8", "strict")
+        return None
+    try:
+        return data.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return None

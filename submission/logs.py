@@ -1,0 +1,170 @@
+r"""The log: one line an event, `event=auth result=ok user="alice@example.com" ...`, or the same as JSON.
+
+    configure("logfmt")                       once, at the start of a process
+    event("auth", result="ok", user=name)     a field that is None is left out
+    failure("internal-error", error)          class, text and place of an exception, on one line
+
+Lines go to standard error, through the standard library's logging (logger `submission`), so that whatever another
+library has to say becomes one line of the same form, `event=log`. They begin with `time=`, unless standard error
+is the journal's, which keeps the time itself.
+
+A value comes from anybody. It is cut at MAX_VALUE characters. In logfmt it stands in double quotes if it is empty or
+holds anything but visible ASCII without quotes, `=` and backslashes; `user` always does, so that a pattern such as
+fail2ban's finds its end. Within quotes `"` and `\` get a backslash, and what has no shape of its own (controls, line
+separators, bidirectional overrides, undecodable octets) is written as \xNN, \uNNNN or \UNNNNNNNN. Keys are written
+as they are: they are names in our code.
+
+Writing blocks as long as the reader of standard error doesn't read. What must not be in a log at all, no function
+here can tell: callers never pass a secret.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import math
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TextIO
+
+MAX_VALUE = 500
+"""Characters of a value; more are cut off and `…` takes their place."""
+
+MAX_FRAMES = 5
+"""Places that are named of where an exception came from, the innermost last."""
+
+_LOGGER = logging.getLogger("submission")
+_BARE = re.compile(r"[!#-<>-\[\]-~]+")
+_ESCAPED = re.compile(r'["\\]|[^ -~]')
+_QUOTED_KEYS = frozenset({"user"})
+
+# aiosmtpd warns of each login with its data, and prints the lines of messages when it debugs.
+_TELLTALES = ("mail.log", "mail.debug")
+
+
+def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:
+    """Send all logging of the process to `stream`, standard error unless told, in this form."""
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_LineFormatter(form, has_time=not _is_journal(stream)))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    _LOGGER.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for name in _TELLTALES:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def event(name: str, /, **fields: object) -> None:
+    """Log that something happened. `name` and the keys are fixed words of ours."""
+    _LOGGER.handle(_Event(logging.INFO, name, fields))
+
+
+def failure(name: str, error: BaseException, /, **fields: object) -> None:
+    """Log an exception that nobody expected, without its traceback but with the places it came through."""
+    _LOGGER.handle(_Event(logging.ERROR, name, fields | _describe(error)))
+
+
+class _Event(logging.LogRecord):
+    """A record of ours. Made without a look at the stack for the caller, which would be half of its price."""
+
+    def __init__(self, level: int, name: str, fields: dict[str, object]) -> None:
+        super().__init__(_LOGGER.name, level, "", 0, name, None, None)
+        self.fields = {"event": name, **fields}
+
+
+class _LineFormatter(logging.Formatter):
+    """Makes one line of a record, ours or another library's."""
+
+    def __init__(self, form: Literal["logfmt", "json"], *, has_time: bool) -> None:
+        super().__init__()
+        self._write = _json if form == "json" else _logfmt
+        self._has_time = has_time
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        fields = record.fields if isinstance(record, _Event) else _foreign(record)
+        if self._has_time:
+            second = int(record.created)
+            fields = {"time": f"{_second(second)}.{int((record.created - second) * 1000):03d}Z", **fields}
+        return self._write(fields)
+
+
+@functools.lru_cache(maxsize=1)  # many lines fall into one second
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _foreign(record: logging.LogRecord) -> dict[str, object]:
+    """The fields of what another library logged."""
+    fields: dict[str, object] = {"event": "log", "level": record.levelname, "logger": record.name}
+    fields["text"] = record.getMessage()
+    error = record.exc_info[1] if record.exc_info else None
+    return fields | _describe(error) if error else fields
+
+
+def _logfmt(fields: Mapping[str, object]) -> str:
+    parts = []
+    for key, value in fields.items():
+        if value is None:
+            continue
+        text = _text(value)
+        if key in _QUOTED_KEYS or not _BARE.fullmatch(text):
+            text = '"' + _ESCAPED.sub(_escape, text) + '"'
+        parts.append(f"{key}={text}")
+    return " ".join(parts)
+
+
+def _json(fields: Mapping[str, object]) -> str:
+    line = json.dumps({key: _plain(value) for key, value in fields.items() if value is not None})
+    return line.replace("\x7f", "\\u007f")  # the one control character that json.dumps lets through
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    if char in '"\\':
+        return "\\" + char
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _plain(value: object) -> object:
+    """The value as JSON can hold it."""
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_number else _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, bytes):
+        text = value.decode("utf-8", "surrogateescape")
+    else:
+        text = str(value)
+    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
+
+
+def _describe(error: BaseException) -> dict[str, object]:
+    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    places = (f"{path.parent.name}/{path.name}:{line}" for path, line in frames[-MAX_FRAMES:])
+    return {"error": f"{type(error).__name__}: {error}", "at": " ".join(places) or None}
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Whether systemd says that this very stream leads to its journal (systemd.exec(5), JOURNAL_STREAM)."""
+    try:
+        status = os.fstat(stream.fileno())
+    except OSError:  # not a file at all, such as io.StringIO
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

@@ -1,0 +1,25 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from submission.core.sasl.decoding import MAX_NAME, MAX_PASSWORD, decode_name, decode_password
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=100))
+def test_text_comes_back_as_it_was_typed(text: str) -> None:
+    assert decode_name(text.encode()) == text
+    assert decode_password(text.encode()) == text
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"a\0", b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xc3"])
+def test_what_is_no_text_is_refused(data: bytes) -> None:
+    assert decode_name(data) is None
+    assert decode_password(data) is None
+
+
+def test_the_bounds_are_octets() -> None:
+    assert decode_name(b"n" * MAX_NAME) is not None
+    assert decode_name(b"n" * (MAX_NAME + 1)) is None
+    assert decode_name("é".encode() * (MAX_NAME // 2 + 1)) is None
+    assert decode_password(b"p" * MAX_PASSWORD) is not None
+    assert decode_password(b"p" * (MAX_PASSWORD + 1)) is None
