@@ -184,7 +184,7 @@ def _mechanism(value: str) -> str:
 def _store_url(value: str) -> str:
     scheme, _, name = value.partition(":")
     if scheme != "sqlite":
-        raise ValueError('is not available in this version, only "sqlite:FILE" is')
+        raise ValueError('is not available in this version, allowed: "sqlite:FILE"')
     if not name or _UNPRINTABLE.search(name):
         raise ValueError('must name a file, such as "sqlite:users.db"')
     return value

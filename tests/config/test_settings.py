@@ -1,0 +1,323 @@
+"""The defaults and checks of the settings, by key."""
+
+import ipaddress
+import os
+import re
+import socket
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from submission.config import ConfigError, load
+from submission.config.settings import Settings
+from submission.config.values import TcpAddress, UnixAddress
+
+FILES = '[tls]\ncertificate = "server.pem"\nkey = "server.key"\n'
+LISTEN = '[[listen]]\naddress = "127.0.0.1:587"\n'
+
+
+def read(folder: Path, text: str) -> Settings:
+    path = folder / "submission.toml"
+    path.write_text(text)
+    return load(path)
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text)
+    return [line.removeprefix(f"{folder}/submission.toml:") for line in caught.value.faults]
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = read(tmp_path, LISTEN + FILES)
+    assert tomllib.loads(settings.effective()) == {
+        "hostname": socket.gethostname(),
+        "state_dir": "/var/lib/submission",
+        "workers": 0,
+        "user": "submission",
+        "tls": {
+            "certificate": f"{tmp_path}/server.pem",
+            "key": f"{tmp_path}/server.key",
+            "minimum": "1.2",
+            "client_ca": "",
+            "sni": [],
+        },
+        "listen": [
+            {
+                "address": "127.0.0.1:587",
+                "tls": "starttls",
+                "proxy_protocol": [],
+                "tls_minimum": "1.2",
+                "pop_before_smtp": True,
+            }
+        ],
+        "auth": {
+            "mechanisms": ["PLAIN", "LOGIN", "CRAM-MD5"],
+            "require_tls": True,
+            "realm": socket.gethostname(),
+            "exempt": [],
+        },
+        "store": {"url": "sqlite:/var/lib/submission/users.db", "key_file": "/var/lib/submission/store.key"},
+        "relay": {"address": "127.0.0.1:25", "tls": "none", "connect_timeout": 30, "final_timeout": 600},
+        "limits": {
+            "message_size": 41943040,
+            "recipients": 100,
+            "connections": 10000,
+            "connections_per_ip": 50,
+            "command_timeout": 300,
+            "auth_failures": 5,
+            "user": {"messages_per_hour": 0, "recipients_per_day": 0},
+        },
+        "policy": {"sender": "any", "from_header": "any", "hide_client": True, "senders": []},
+        "pop_before_smtp": {
+            "enabled": False,
+            "lifetime": 1800,
+            "logs": ["/var/log/mail.log"],
+            "formats": [],
+            "static": [],
+            "deny": [],
+            "relay_domains": [],
+            "pattern": [],
+            "sendmail": {"socketmap": "", "access_map": ""},
+        },
+        "log": {"format": "logfmt", "syslog": ""},
+        "metrics": {"address": ""},
+    }
+
+
+FULL = """
+hostname = "mail.example.com"
+state_dir = "state"
+workers = 2
+user = "mailout"
+[[listen]]
+address = "[::]:587"
+tls = "starttls"
+tls_minimum = "1.0"
+pop_before_smtp = false
+[[listen]]
+address = "unix:run/submission.sock"
+tls = "none"
+[tls]
+certificate = "server.pem"
+key = "/etc/ssl/server.key"
+minimum = "1.3"
+[auth]
+mechanisms = ["cram-md5", "Plain"]
+require_tls = false
+realm = "example.com"
+exempt = ["192.0.2.0/24", "2001:db8::1"]
+[store]
+url = "sqlite:accounts.db"
+key_file = "/etc/submission/store.key"
+[relay]
+address = "localhost:2525"
+tls = "starttls"
+connect_timeout = "1.5s"
+final_timeout = 60
+[limits]
+message_size = "1GiB"
+recipients = 7
+connections = 8
+connections_per_ip = 9
+command_timeout = "2m"
+auth_failures = 3
+[policy]
+hide_client = false
+[pop_before_smtp]
+lifetime = "2h"
+logs = ["journal"]
+formats = ["dovecot"]
+static = ["192.168", "10"]
+deny = ["192.168.7.7"]
+relay_domains = ["example.org"]
+[log]
+format = "json"
+"""
+
+
+def test_every_key_arrives(tmp_path: Path) -> None:
+    settings = read(tmp_path, FULL)
+    assert (settings.hostname, settings.workers, settings.user) == ("mail.example.com", 2, "mailout")
+    assert settings.state_dir == tmp_path / "state"
+    first, second = settings.listen
+    assert (first.address, first.tls, first.tls_minimum) == (TcpAddress("::", 587), "starttls", "1.0")
+    assert (second.address, second.tls) == (UnixAddress(tmp_path / "run/submission.sock"), "none")
+    assert (first.pop_before_smtp, second.pop_before_smtp) == (False, True)
+    assert (settings.tls.certificate, settings.tls.key) == (tmp_path / "server.pem", Path("/etc/ssl/server.key"))
+    assert settings.auth.mechanisms == ("CRAM-MD5", "PLAIN")
+    assert (settings.auth.require_tls, settings.auth.realm) == (False, "example.com")
+    assert settings.auth.exempt == (ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::1"))
+    assert settings.store.url == f"sqlite:{tmp_path}/state/accounts.db"
+    assert settings.store.key_file == Path("/etc/submission/store.key")
+    assert (settings.relay.address, settings.relay.tls) == (TcpAddress("localhost", 2525), "starttls")
+    assert (settings.relay.connect_timeout, settings.relay.final_timeout) == (1.5, 60.0)
+    limits = settings.limits
+    assert (limits.message_size, limits.recipients, limits.connections) == (1 << 30, 7, 8)
+    assert (limits.connections_per_ip, limits.command_timeout, limits.auth_failures) == (9, 120.0, 3)
+    assert settings.policy.hide_client is False
+    assert settings.pop_before_smtp.static == tuple(map(ipaddress.ip_network, ("192.168.0.0/16", "10.0.0.0/8")))
+    assert settings.log.format == "json"
+
+
+def test_the_effective_settings_read_back_the_same(tmp_path: Path) -> None:
+    settings = read(tmp_path, FULL)
+    (tmp_path / "elsewhere").mkdir()
+    assert read(tmp_path / "elsewhere", settings.effective()) == settings
+
+
+def test_settings_cannot_be_changed(tmp_path: Path) -> None:
+    settings = read(tmp_path, LISTEN + FILES)
+    for table in (settings, settings.limits, settings.listen[0]):
+        with pytest.raises(ValidationError):
+            setattr(table, next(iter(type(table).model_fields)), "other")
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["tls", "auth", "store", "relay", "limits", "limits.user", "policy", "pop_before_smtp", "pop_before_smtp.sendmail", "log", "metrics"],
+)
+def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) -> None:
+    text = LISTEN + FILES + ("" if table == "tls" else f"[{table}]\n") + "zzz = 1\n"
+    [told] = faults(tmp_path, text)
+    assert told.startswith(f"{table}.zzz: is unknown, allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "allowed"),
+    [
+        ("listen[0].address", '[[listen]]\naddress = "systemd:smtp"', "an address literal and a port, or unix:/path"),
+        ("listen[0].proxy_protocol", LISTEN + 'proxy_protocol = ["10.0.0.0/8"]', "[]"),
+        ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
+        ("tls.sni", LISTEN + FILES + '[[tls.sni]]\nname = "a.example"', "[]"),
+        ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', '"PLAIN", "LOGIN", "CRAM-MD5"'),
+        ("store.url", LISTEN + '[store]\nurl = "sasldb2:/etc/sasldb2"', '"sqlite:FILE"'),
+        ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
+        ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),
+        ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
+        ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
+        ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
+        ("pop_before_smtp.enabled", LISTEN + "[pop_before_smtp]\nenabled = true", "false"),
+        ("pop_before_smtp.pattern", LISTEN + '[[pop_before_smtp.pattern]]\nname = "x"', "[]"),
+        ("pop_before_smtp.sendmail.socketmap", LISTEN + '[pop_before_smtp.sendmail]\nsocketmap = "s"', '""'),
+        ("pop_before_smtp.sendmail.access_map", LISTEN + '[pop_before_smtp.sendmail]\naccess_map = "a"', '""'),
+        ("log.syslog", LISTEN + '[log]\nsyslog = "mail"', '""'),
+        ("metrics.address", LISTEN + '[metrics]\naddress = "127.0.0.1:9587"', '""'),
+    ],
+)
+def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: str, allowed: str) -> None:
+    [told] = [line for line in faults(tmp_path, text) if line.startswith(f"{key}: ")]
+    assert " is not available in this version, allowed: " in told
+    assert told.endswith(f"allowed: {allowed}")
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "bad", "good"),
+    [
+        ("", "workers", ["-1", "1025", '"2"', "true"], ["0", "1024"]),
+        ("limits", "message_size", ["0", "-1", '"0MiB"', "1.5", "true"], ["1", '"1GiB"']),
+        ("limits", "recipients", ["0", "-1", "1000001", "true"], ["1", "1000"]),
+        ("limits", "connections", ["0", "1000001"], ["1"]),
+        ("limits", "connections_per_ip", ["0", "1000001"], ["1"]),
+        ("limits", "auth_failures", ["0", "-1"], ["1"]),
+        ("limits", "command_timeout", ["0", "-1", "nan", "inf", '"0s"', '"32d"', "true"], ["0.1", '"31d"']),
+        ("relay", "connect_timeout", ["0", "nan", "inf", '"30 s"'], ["1"]),
+        ("relay", "final_timeout", ["0", "nan", "inf", '"-1s"'], ['"10m"']),
+        ("pop_before_smtp", "lifetime", ["0", '"30"'], ['"30m"']),
+    ],
+)
+def test_ranges(tmp_path: Path, table: str, key: str, bad: list[str], good: list[str]) -> None:
+    header = f"[{table}]\n" if table else ""
+    full_key = f"{table}.{key}" if table else key
+    tail = "" if table else LISTEN + FILES
+    head = LISTEN + FILES if table else ""
+    for value in bad:
+        assert [line.partition(": ")[0] for line in faults(tmp_path, f"{head}{header}{key} = {value}\n{tail}")] == [
+            full_key
+        ], value
+    for value in good:
+        read(tmp_path, f"{head}{header}{key} = {value}\n{tail}")
+
+
+@pytest.mark.parametrize("missing", ["certificate", "key"])
+def test_certificate_and_key_go_together(tmp_path: Path, missing: str) -> None:
+    other = "key" if missing == "certificate" else "certificate"
+    told = faults(tmp_path, LISTEN + f'tls = "none"\n[tls]\n{other} = "file.pem"\n')
+    assert told == [f"tls.{missing}: is missing, must be the path of a PEM file where tls.{other} is set"]
+
+
+@pytest.mark.parametrize("mode", ["starttls", "implicit"])
+def test_tls_needs_a_certificate_and_a_key(tmp_path: Path, mode: str) -> None:
+    told = faults(tmp_path, LISTEN + f'tls = "{mode}"\n')
+    assert [line.partition(":")[0] for line in told] == ["tls.certificate", "tls.key"]
+
+
+def test_without_tls_no_certificate_is_needed(tmp_path: Path) -> None:
+    settings = read(tmp_path, LISTEN + 'tls = "none"\n[tls]\ncertificate = ""\n')
+    assert (settings.tls.certificate, settings.tls.key) == (None, None)
+
+
+def test_a_listener_has_the_minimum_of_tls_unless_it_has_its_own(tmp_path: Path) -> None:
+    text = LISTEN + LISTEN.replace("587", "465") + 'tls_minimum = "1.1"\n' + FILES + 'minimum = "1.3"\n'
+    assert [listener.tls_minimum for listener in read(tmp_path, text).listen] == ["1.3", "1.1"]
+
+
+def test_the_same_address_in_two_spellings_is_the_same(tmp_path: Path) -> None:
+    text = '[[listen]]\naddress = "[::]:587"\n[[listen]]\naddress = "[0:0::0]:0587"\n' + FILES
+    assert [line.partition(":")[0] for line in faults(tmp_path, text)] == ["listen[0].address", "listen[1].address"]
+
+
+def test_no_tls_for_logins_is_only_for_mechanisms_that_send_no_password(tmp_path: Path) -> None:
+    head = LISTEN + FILES + "[auth]\nrequire_tls = false\n"
+    assert read(tmp_path, head).auth.require_tls is False
+    assert read(tmp_path, head + 'mechanisms = ["CRAM-MD5"]\n').auth.require_tls is False
+    [told] = faults(tmp_path, head + 'mechanisms = ["PLAIN", "LOGIN"]\n')
+    assert told.startswith("auth.require_tls: false lets only mechanisms through that send no password")
+    assert told.endswith('"CRAM-MD5"')
+
+
+def test_mechanisms_are_there_once_and_at_least_one(tmp_path: Path) -> None:
+    head = LISTEN + FILES + "[auth]\n"
+    assert faults(tmp_path, head + 'mechanisms = ["PLAIN", "plain"]\n') == [
+        "auth.mechanisms: a mechanism is there more than once"
+    ]
+    assert faults(tmp_path, head + "mechanisms = []\n") == ["auth.mechanisms: [] must hold one item at least"]
+
+
+def test_the_host_name_is_the_realm_unless_there_is_one(tmp_path: Path) -> None:
+    head = 'hostname = "mail.example.com"\n' + LISTEN + FILES
+    assert read(tmp_path, head).auth.realm == "mail.example.com"
+    assert read(tmp_path, head + '[auth]\nrealm = "example.org"\n').auth.realm == "example.org"
+
+
+@pytest.mark.parametrize(
+    ("listen", "relay"),
+    [
+        ("127.0.0.1:25", "127.0.0.1:25"),
+        ("0.0.0.0:25", "127.0.0.1:25"),
+        ("[::]:25", "localhost:25"),
+        ("[::1]:25", "[::1]:25"),
+        ("unix:/run/s", "unix:/run/s"),
+    ],
+)
+def test_the_relay_is_none_of_our_listeners(tmp_path: Path, listen: str, relay: str) -> None:
+    text = f'[[listen]]\naddress = "{listen}"\ntls = "none"\n[relay]\naddress = "{relay}"\n'
+    assert faults(tmp_path, text) == [f'relay.address: "{relay}" is a listener of our own, "{listen}"']
+
+
+@pytest.mark.parametrize(
+    ("listen", "relay"),
+    [("127.0.0.1:587", "127.0.0.1:25"), ("192.0.2.1:25", "127.0.0.1:25"), ("0.0.0.0:25", "mx.example.com:25")],
+)
+def test_a_relay_that_only_looks_like_one_of_ours(tmp_path: Path, listen: str, relay: str) -> None:
+    read(tmp_path, f'[[listen]]\naddress = "{listen}"\ntls = "none"\n[relay]\naddress = "{relay}"\n')
+
+
+def test_the_environment_and_the_current_folder_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read(tmp_path, FULL)
+    monkeypatch.chdir("/")
+    monkeypatch.setattr(os, "environ", {})
+    assert read(tmp_path, FULL) == before
+    assert not re.search(r"\bNone\b", before.effective())
