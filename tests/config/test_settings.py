@@ -175,10 +175,10 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
             setattr(table, next(iter(type(table).model_fields)), "other")
 
 
-@pytest.mark.parametrize(
-    "table",
-    ["tls", "auth", "store", "relay", "limits", "limits.user", "policy", "pop_before_smtp", "pop_before_smtp.sendmail", "log", "metrics"],
-)
+TABLES = "tls auth store relay limits limits.user policy pop_before_smtp pop_before_smtp.sendmail log metrics"
+
+
+@pytest.mark.parametrize("table", TABLES.split())
 def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) -> None:
     text = LISTEN + FILES + ("" if table == "tls" else f"[{table}]\n") + "zzz = 1\n"
     [told] = faults(tmp_path, text)

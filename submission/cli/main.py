@@ -1,0 +1,44 @@
+"""The command `submission`: a group of commands, each in a file of its own."""
+
+from __future__ import annotations
+
+import os
+import typing
+
+import click
+
+from submission.cli.check import check
+from submission.config import ConfigError
+
+
+class _Misconfigured(click.ClickException):
+    """Ends a command with EX_CONFIG and the faults, which are lines for a person already."""
+
+    exit_code = os.EX_CONFIG
+
+    def show(self, file: typing.IO[typing.Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=file is None)
+
+
+class _Commands(click.Group):
+    """The one place where a faulty configuration becomes an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            raise _Misconfigured(str(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="submission-proxy", prog_name="submission")
+def commands() -> None:
+    """An SMTP AUTH submission proxy in front of a sendmail that it leaves untouched."""
+
+
+commands.add_command(check)
+
+
+def main() -> None:
+    """Run the command that the arguments name; the console script."""
+    commands(prog_name="submission")

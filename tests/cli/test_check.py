@@ -1,0 +1,252 @@
+import datetime
+import getpass
+import os
+import pwd
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from submission.cli.check import Finding, examine
+from submission.cli.main import commands
+from submission.config import load
+
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+IS_ROOT = os.geteuid() == 0
+USER = "nobody" if IS_ROOT else getpass.getuser()
+
+
+def certificate(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, begin: datetime.datetime = NOW - DAY) -> bytes:
+    """Good for 90 days from `begin`."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.example.com")])
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), begin, begin + 90 * DAY
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, passphrase: bytes | None = None) -> bytes:
+    encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+CERTIFICATE = certificate(KEY)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Everything that a right configuration points to, and that configuration."""
+    state = tmp_path / "state"
+    state.mkdir(0o750)
+    (tmp_path / "server.pem").write_bytes(CERTIFICATE)
+    (tmp_path / "server.key").write_bytes(pem(KEY))
+    (tmp_path / "server.key").chmod(0o600)
+    if IS_ROOT:
+        shutil.chown(state, USER)
+    (tmp_path / "submission.toml").write_text(
+        f"""
+        hostname = "mail.example.com"
+        state_dir = "state"
+        user = "{USER}"
+        [[listen]]
+        address = "127.0.0.1:587"
+        [[listen]]
+        address = "unix:{tmp_path}/submission.sock"
+        [tls]
+        certificate = "server.pem"
+        key = "server.key"
+        """
+    )
+    return tmp_path
+
+
+def findings(folder: Path, now: datetime.datetime = NOW) -> list[Finding]:
+    return list(examine(load(folder / "submission.toml"), now))
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    file = folder / "submission.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def run(folder: Path) -> Result:
+    return CliRunner().invoke(commands, ["check", "-c", str(folder / "submission.toml")])
+
+
+def test_all_is_right(folder: Path) -> None:
+    result = run(folder)
+    assert (result.exit_code, result.stderr) == (0, "")
+    shown = tomllib.loads(result.stdout)
+    assert shown["state_dir"] == str(folder / "state")
+    assert shown["limits"]["recipients"] == 100
+
+
+def test_every_fault_at_once_and_the_settings_all_the_same(folder: Path) -> None:
+    change(folder, '"state"', '"elsewhere"')
+    change(folder, f"unix:{folder}", f"unix:{folder}/run")
+    (folder / "server.pem").unlink()
+    (folder / "server.key").chmod(0o644)
+    result = run(folder)
+    assert result.exit_code == 78
+    assert tomllib.loads(result.stdout)["state_dir"] == str(folder / "elsewhere")
+    file = folder / "submission.toml"
+    assert result.stderr.splitlines() == [
+        f'{file}:state_dir: "{folder}/elsewhere": No such file or directory, must be a folder that {USER} may write to '
+        "and others may not enter",
+        f'{file}:listen[1].address: "{folder}/run" is not a folder',
+        f'{file}:tls.certificate: "{folder}/server.pem": No such file or directory, must be a certificate and its '
+        "chain in PEM format",
+        f'{file}:tls.key: "{folder}/server.key" has mode 0644, must be 0640 or stricter',
+    ]
+
+
+def test_a_warning_is_told_and_does_not_fail(folder: Path) -> None:
+    end = NOW + 3 * DAY
+    (folder / "server.pem").write_bytes(certificate(KEY, begin=end - 90 * DAY))
+    result = run(folder)
+    assert result.exit_code == 0
+    file = folder / "submission.toml"
+    assert result.stderr == f"{file}:tls.certificate: warning: expires at {end:%Y-%m-%d %H:%M} UTC\n"
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "is_warning"),
+    [
+        (NOW - DAY - DAY / 24, "is valid from", False),
+        (NOW + 75 * DAY - DAY / 24, None, False),
+        (NOW + 75 * DAY + DAY / 24, "expires at", True),
+        (NOW + 89 * DAY - DAY / 24, "expires at", True),
+        (NOW + 89 * DAY + DAY / 24, "expired at", False),
+    ],
+)
+def test_dates(folder: Path, now: datetime.datetime, text: str | None, is_warning: bool) -> None:
+    found = findings(folder, now)
+    if text is None:
+        assert found == []
+    else:
+        [finding] = found
+        assert (finding.key, finding.is_warning) == ("tls.certificate", is_warning)
+        assert finding.text.startswith(text)
+
+
+def test_a_chain_is_a_certificate(folder: Path) -> None:
+    (folder / "server.pem").write_bytes(CERTIFICATE + certificate(ec.generate_private_key(ec.SECP256R1())))
+    assert findings(folder) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [lambda: ec.generate_private_key(ec.SECP256R1()), lambda: rsa.generate_private_key(65537, 2048)],
+    ids=["same kind", "other kind"],
+)
+def test_the_key_of_another_certificate(
+    folder: Path, other: Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]
+) -> None:
+    (folder / "server.key").write_bytes(pem(other()))
+    assert findings(folder) == [Finding("tls.key", f'"{folder}/server.key" is not the key of "{folder}/server.pem"')]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\0", CERTIFICATE[:200], pem(KEY)])
+def test_a_file_that_holds_no_certificate(folder: Path, data: bytes) -> None:
+    (folder / "server.pem").write_bytes(data)
+    text = f'"{folder}/server.pem" cannot be used, must be a certificate and its chain in PEM format'
+    assert findings(folder) == [Finding("tls.certificate", text)]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\0", CERTIFICATE, pem(KEY)[:60], pem(KEY, b"secret")])
+def test_a_file_that_holds_no_key(folder: Path, data: bytes) -> None:
+    (folder / "server.key").write_bytes(data)
+    text = f'"{folder}/server.key" cannot be used, must be a private key in PEM format without passphrase'
+    assert findings(folder) == [Finding("tls.key", text)]
+
+
+def test_what_openssl_refuses_to_serve(folder: Path) -> None:
+    key = rsa.generate_private_key(65537, 1024)
+    (folder / "server.pem").write_bytes(certificate(key))
+    (folder / "server.key").write_bytes(pem(key))
+    [finding] = findings(folder)
+    assert finding.key == "tls.certificate"
+    assert "is refused by OpenSSL: EE_KEY_TOO_SMALL" in finding.text
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o751, 0o701, 0o777])
+def test_others_may_not_enter_the_state_folder(folder: Path, mode: int) -> None:
+    (folder / "state").chmod(mode)
+    [finding] = findings(folder)
+    assert finding.key == "state_dir"
+    assert f"has mode {mode:04o}" in finding.text
+
+
+def test_the_state_folder_is_a_folder(folder: Path) -> None:
+    change(folder, 'state_dir = "state"', 'state_dir = "server.pem"')
+    assert ["is not a folder" in finding.text for finding in findings(folder) if finding.key == "state_dir"] == [True]
+
+
+@pytest.mark.skipif(IS_ROOT, reason="nothing is closed to root")
+def test_the_service_has_to_write_to_the_state_folder(folder: Path) -> None:
+    (folder / "state").chmod(0o550)
+    [finding] = findings(folder)
+    assert (finding.key, "cannot be written to" in finding.text) == ("state_dir", True)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give a folder away")
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "is_right"),
+    [
+        (USER, "root", 0o700, True),
+        (USER, "root", 0o570, False),
+        ("root", "root", 0o770, False),
+        ("root", None, 0o770, True),
+        ("root", None, 0o750, False),
+    ],
+)
+def test_root_asks_whether_the_user_can_write(
+    folder: Path, owner: str, group: str | None, mode: int, is_right: bool
+) -> None:
+    """A group of None is the user's own."""
+    own = pwd.getpwnam(USER).pw_gid
+    shutil.chown(folder / "state", owner, own if group is None else group)
+    (folder / "state").chmod(mode)
+    assert [finding.key for finding in findings(folder)] == ([] if is_right else ["state_dir"])
+
+
+@pytest.mark.parametrize(("mode", "is_right"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
+def test_the_store_key_is_the_owners_alone(folder: Path, mode: int, is_right: bool) -> None:
+    (folder / "state/store.key").touch(0o600)
+    (folder / "state/store.key").chmod(mode)
+    text = f'"{folder}/state/store.key" has mode {mode:04o}, must be 0600 or stricter'
+    assert findings(folder) == ([] if is_right else [Finding("store.key_file", text)])
+
+
+@pytest.mark.parametrize(("mode", "is_right"), [(0o600, True), (0o660, True), (0o664, False)])
+def test_the_accounts_are_closed_to_others(folder: Path, mode: int, is_right: bool) -> None:
+    (folder / "state/users.db").touch()
+    (folder / "state/users.db").chmod(mode)
+    text = f'"{folder}/state/users.db" has mode {mode:04o}, must be 0660 or stricter'
+    assert findings(folder) == ([] if is_right else [Finding("store.url", text)])
+
+
+def test_a_user_that_does_not_exist_matters_to_root_only(folder: Path) -> None:
+    change(folder, f'user = "{USER}"', 'user = "no-such-user"')
+    text = '"no-such-user" does not exist, must be a user of the system'
+    assert findings(folder) == [Finding("user", text, is_warning=not IS_ROOT)]
+
+
+def test_without_tls_no_certificate_is_asked_for(folder: Path) -> None:
+    change(folder, 'submission.sock"', 'submission.sock"\ntls = "none"')
+    change(folder, '587"', '587"\ntls = "none"')
+    change(folder, 'certificate = "server.pem"', "")
+    change(folder, 'key = "server.key"', "")
+    (folder / "server.pem").unlink()
+    (folder / "server.key").unlink()
+    assert findings(folder) == []
