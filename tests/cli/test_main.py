@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from submission.cli.options import configuration
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The real command, in a process of its own."""
+    environment = {**os.environ, **environment}
     command = [sys.executable, "-m", "submission", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
 
