@@ -8,6 +8,7 @@ import typing
 import click
 
 from submission.cli.check import check
+from submission.cli.serve import serve
 from submission.config import ConfigError
 
 
@@ -37,6 +38,7 @@ def commands() -> None:
 
 
 commands.add_command(check)
+commands.add_command(serve)
 
 
 def main() -> None:

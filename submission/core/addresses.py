@@ -43,3 +43,77 @@ class Login:
             if len(half.encode()) > MAX_LOGIN:
                 raise ValueError(f"user and realm are limited to {MAX_LOGIN} octets each")
         return cls(user, realm)
+
+
+MAX_PATH = 256
+"""Octets of a path with its brackets (RFC 5321 section 4.5.3.1.3)."""
+
+_ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]"
+_LABEL = rb"[A-Za-z0-9_\x80-\xff](?:[A-Za-z0-9_\x80-\xff-]*[A-Za-z0-9_\x80-\xff])?"
+_LOCAL = rb'(?:%(atext)s+(?:\.%(atext)s+)*|"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*")' % {b"atext": _ATEXT}
+_DOMAIN = rb"(?:%(label)s(?:\.%(label)s)*\.?|\[[A-Za-z0-9:.-]+\])" % {b"label": _LABEL}
+_MAILBOX = re.compile(rb"(?P<local>%(local)s)(?:@(?P<domain>%(domain)s))?" % {b"local": _LOCAL, b"domain": _DOMAIN})
+_PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*)>(?: +(?P<rest>.*))?')
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An address of the envelope, as the client wrote it: `text` is what goes on to the relay between `<` and `>`.
+
+    `domain` is empty for an unqualified name (`<postmaster>`, `<root>`), which the relay completes as it sees fit,
+    and for the null sender, whose `text` is empty too.
+    """
+
+    text: bytes
+    local: bytes
+    domain: bytes
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether a relay without SMTPUTF8 can take it (RFC 6531)."""
+        return self.text.isascii()
+
+    def __str__(self) -> str:
+        return self.text.decode("utf-8", "backslashreplace")
+
+
+NULL = Mailbox(b"", b"", b"")
+"""The sender of bounces and receipts, `MAIL FROM:<>` (RFC 5321 section 4.5.5)."""
+
+
+def split_path(argument: bytes, prefix: bytes) -> tuple[bytes, bytes] | None:
+    """Split `FROM:<path> parameters`: the octets between the brackets, and those of the parameters.
+
+    `prefix` is `FROM:` or `TO:`. One blank before the bracket is let pass, as in `MAIL FROM: <a@b>`: half of the
+    world's devices write it so. None where it is not of that form.
+    """
+    if argument[: len(prefix)].upper() != prefix:
+        return None
+    match = _PATH.fullmatch(argument, len(prefix))
+    if match is None or len(match["path"]) + 2 > MAX_PATH:
+        return None
+    return match["path"], match["rest"] or b""
+
+
+def parse_mailbox(path: bytes) -> Mailbox | None:
+    """An address by the grammar of RFC 5321 section 4.1.2 and RFC 6531 section 3.3; None if it isn't one.
+
+    Source routes (`@a,@b:c@d`) are none: they are obsolete and only ever a way around somebody's rules. Neither are
+    control characters in a quoted string.
+    """
+    match = _MAILBOX.fullmatch(path)
+    if match is None:
+        return None
+    if not path.isascii():
+        try:
+            path.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+    return Mailbox(path, match["local"], match["domain"] or b"")
+
+
+def encode_xtext(text: str) -> bytes:
+    """`text` as xtext (RFC 3461 section 4), such as the value of MAIL's AUTH= (RFC 4954 section 5)."""
+    return b"".join(
+        b"+%02X" % octet if octet in b"+=" or not 33 <= octet <= 126 else bytes((octet,)) for octet in text.encode()
+    )

@@ -74,8 +74,10 @@ class LineChecker:
         return carriage_returns - self._after_cr == pairs == chunk.count(b"\n")
 
     def _short_lines(self, chunk: bytes) -> bool:
-        """Whether no line is longer than allowed, its CRLF not counted. Strides from line break to the last one that
-        the limit lets it reach, so a chunk of short lines costs one or two steps."""
+        """Whether no line is longer than allowed, its CRLF not counted.
+
+        Strides from a line break to the last one within reach, so a chunk of short lines costs one or two steps.
+        """
         start = 0
         room = self._max_line - self._line
         while len(chunk) - start > room + 2:

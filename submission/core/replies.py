@@ -70,6 +70,7 @@ NOT_CRLF = own(500, "5.2", "A command ends with CR LF and holds no other control
 LINE_TOO_LONG = own(500, "5.2", "Command line too long")
 UNKNOWN_COMMAND = own(500, "5.1", "Command not recognized")
 NOT_IMPLEMENTED = own(502, "5.1", "Command not implemented")
+BAD_ARGUMENT = own(501, "5.4", "An argument is missing or malformed")
 NO_ARGUMENTS = own(501, "5.4", "This command takes no argument")
 HELLO_NEEDS_NAME = own(501, "5.4", "A host name or address literal must follow EHLO or HELO")
 HELLO_FIRST = own(503, "5.1", "Say EHLO first")

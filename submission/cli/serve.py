@@ -1,0 +1,29 @@
+"""`submission serve`: the proxy in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from submission import logs
+from submission.cli.options import configuration
+from submission.config import load
+from submission.service import StartError, run
+
+
+@click.command()
+@configuration
+def serve(file: Path) -> None:
+    """Run the proxy in the foreground, until SIGTERM or Ctrl-C.
+
+    Prints `ready` once every listener accepts.
+    """
+    settings = load(file)
+    logs.configure(settings.log.format)
+    try:
+        run(settings, lambda: print("ready", flush=True))
+    except StartError as error:
+        click.echo(f"submission: {error}", err=True)
+        sys.exit(error.code)

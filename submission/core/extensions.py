@@ -1,0 +1,29 @@
+"""What EHLO offers (RFC 5321 section 4.1.1.1): ours, and those of the relay that we only pass through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+_OWN = ("PIPELINING", "ENHANCEDSTATUSCODES")
+_RELAYED = ("8BITMIME", "DSN", "SMTPUTF8", "DELIVERBY")
+
+
+def message_limit(relay: Mapping[str, str], own: int) -> int:
+    """Octets of a message: our limit or the relay's, whichever is smaller (RFC 1870; a relay's 0 is none)."""
+    stated = relay.get("SIZE", "")
+    limit = int(stated) if stated.isascii() and stated.isdecimal() else 0
+    return min(limit, own) if limit else own
+
+
+def offer(
+    relay: Mapping[str, str], *, max_size: int, mechanisms: Sequence[str], can_start_tls: bool
+) -> Mapping[str, str]:
+    """Keyword to its parameters, in the order of the reply. `relay` is what the relay's own EHLO has, likewise."""
+    extensions = dict.fromkeys(_OWN, "")
+    extensions["SIZE"] = str(max_size)
+    extensions |= {keyword: relay[keyword] for keyword in _RELAYED if keyword in relay}
+    if mechanisms:
+        extensions["AUTH"] = " ".join(mechanisms)
+    if can_start_tls:
+        extensions["STARTTLS"] = ""
+    return extensions

@@ -1,0 +1,58 @@
+"""The Received field that we put on top of a message (RFC 5321 section 4.4).
+
+It says which host took the message, how (RFC 3848: ESMTPS under TLS, ESMTPSA after AUTH too; RFC 6531: UTF8SMTP) and
+under which id our log has it. By default it says neither where the client is nor how it is called nor who it logged
+in as: those are the sender's home and the half of a credential, and the recipients need neither. The log has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What a Received field may tell of the client. `address` in the form of an address literal, `IPv6:` included."""
+
+    hello: str
+    address: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """How a message came to us."""
+
+    hostname: str
+    extended: bool  # EHLO, not HELO
+    tls: str  # such as "TLSv1.3", empty for a plain connection
+    cipher: str
+    authenticated: bool
+    utf8: bool
+    message_id: str  # in our log
+
+    @property
+    def protocol(self) -> str:
+        """The word behind `with`, as registered with IANA (mail transmission types)."""
+        if not self.extended:
+            return "SMTP"
+        return ("UTF8SMTP" if self.utf8 else "ESMTP") + ("S" if self.tls else "") + ("A" if self.authenticated else "")
+
+
+def received(hop: Hop, when: datetime, client: Client | None = None) -> bytes:
+    """The field with its CRLF, no line over 78 characters where the names allow it.
+
+    `client` is None where the client is to stay hidden. Every value must be free of control characters: `hello` is
+    the client's own word, checked when it said it.
+    """
+    source = ""
+    if client is not None:
+        user = f" (user {client.user})" if client.user else ""
+        source = f"from {client.hello} ({client.address}){user}\r\n\t"
+    tls = f" ({hop.tls} {hop.cipher})" if hop.tls else ""
+    return (
+        f"Received: {source}by {hop.hostname} with {hop.protocol}{tls}\r\n"
+        f"\tid {hop.message_id}; {format_datetime(when)}\r\n"
+    ).encode()

@@ -1,0 +1,157 @@
+"""The store in a database: one row for each property of a login, keyed (user, realm, property) as in Cyrus's sasldb.
+
+SQLAlchemy stands between, so that another database is another URL. For SQLite, which keeps one host's accounts:
+
+- a change is one transaction that begins with the write lock (BEGIN IMMEDIATE), so parallel writers queue up instead
+  of overwriting each other, and a process that is killed leaves either the old record or the new one;
+- the journal is SQLite's own, rolled back by whoever opens the file next; it is synced before a change counts;
+- the file is made with mode 0600 and belongs to the owner of its folder, whoever runs the command that makes it.
+  SQLite gives its journal the same.
+
+A file that was replaced (a backup moved into place) is noticed by its inode, and opened anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, MetaData, Row, String, Table, create_engine, delete, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from submission.core.addresses import Login
+from submission.credentials.store import Change, Record, StoreUnavailableError
+
+BUSY_TIMEOUT = 15.0
+"""Seconds to wait for another process's transaction."""
+
+_PASSWORD, _SECRET, _DISABLED = "password", "secret", "disabled"
+
+_METADATA = MetaData()
+_CREDENTIALS = Table(
+    "credentials",
+    _METADATA,
+    Column("user", String, primary_key=True),
+    Column("realm", String, primary_key=True),
+    Column("property", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+_COLUMNS = _CREDENTIALS.c
+
+
+class DatabaseStore:
+    """A Store in one SQLite file. Raises StoreUnavailableError where the file can't be made or isn't a store."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inode = 0
+        with _translated(path):
+            self._engine = self._open()
+
+    def read(self, login: Login) -> Record | None:
+        """What is kept of a login now."""
+        with _translated(self._path), self._current_engine().connect() as connection:
+            return _read(connection, login)
+
+    def change(self, login: Login, change: Change) -> None:
+        """Replace a record in one transaction."""
+        with _translated(self._path), self._current_engine().begin() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            record = change(_read(connection, login))
+            connection.execute(delete(_CREDENTIALS).where(*_of(login)))
+            if rows := _rows(record):
+                connection.execute(_CREDENTIALS.insert(), rows)
+
+    def records(self) -> Iterator[Record]:
+        """All that is kept, ordered by realm and user."""
+        query = select(_CREDENTIALS).order_by(_COLUMNS.realm, _COLUMNS.user)
+        with _translated(self._path), self._current_engine().connect() as connection:
+            rows = connection.execute(query).all()
+        for (user, realm), group in groupby(rows, lambda row: (row.user, row.realm)):
+            yield _record(Login(user, realm), list(group))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+    def _current_engine(self) -> Engine:
+        if self._path.stat().st_ino != self._inode:
+            self._engine.dispose()
+            self._engine = self._open()
+        return self._engine
+
+    def _open(self) -> Engine:
+        _create(self._path)
+        # isolation_level None: Python's module begins no transactions of its own, so ours are the only ones.
+        options = {"timeout": BUSY_TIMEOUT, "isolation_level": None}
+        engine = create_engine(f"sqlite:///{self._path}", poolclass=QueuePool, connect_args=options)
+        _METADATA.create_all(engine)
+        self._inode = self._path.stat().st_ino
+        return engine
+
+
+def warm_up() -> None:
+    """Use a store once: the library loads parts of itself at their first use, which a dropped root may not reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = DatabaseStore(Path(folder) / "store.db")
+        login = Login("nobody", "nowhere")
+        store.change(login, lambda _: Record(login, is_disabled=True))
+        store.read(login)
+        list(store.records())
+        store.close()
+
+
+def _of(login: Login) -> tuple[Any, Any]:
+    return _COLUMNS.user == login.user, _COLUMNS.realm == login.realm
+
+
+def _read(connection: Connection, login: Login) -> Record | None:
+    rows = connection.execute(select(_COLUMNS.property, _COLUMNS.value).where(*_of(login))).all()
+    return _record(login, rows) if rows else None
+
+
+def _record(login: Login, rows: Sequence[Row[Any, Any]]) -> Record:
+    values = {row.property: row.value for row in rows}
+    return Record(login, values.get(_PASSWORD, ""), values.get(_SECRET, ""), _DISABLED in values)
+
+
+def _rows(record: Record | None) -> list[dict[str, str]]:
+    if record is None:
+        return []
+    values = {_PASSWORD: record.password, _SECRET: record.secret, _DISABLED: "yes" if record.is_disabled else ""}
+    return [
+        {"user": record.login.user, "realm": record.login.realm, "property": name, "value": value}
+        for name, value in values.items()
+        if value
+    ]
+
+
+def _create(path: Path) -> None:
+    """Make an empty file that SQLite takes for a new database, before SQLite would make it with another mode."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    try:
+        folder = path.parent.stat()
+        if os.geteuid() == 0:
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreUnavailableError(f"{path}: {cause}") from error
+    except OSError as error:
+        raise StoreUnavailableError(f"{path}: {error.strerror}") from error

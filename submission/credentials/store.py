@@ -1,0 +1,47 @@
+"""What is kept of a login, and what a store of logins does. No store is named here; database.py is one.
+
+A record keeps for each mechanism what it needs, and nothing that it doesn't (docs/architecture.md, "What is kept"):
+`password` serves PLAIN and LOGIN, `secret` the mechanisms that compute with the password itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from submission.core.addresses import Login
+
+
+class StoreUnavailableError(Exception):
+    """The store, or the key to what is sealed in it, can't be used now. The text is for the admin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A login's credentials as they are kept; an empty value is one that isn't there."""
+
+    login: Login
+    password: str = field(default="", repr=False)  # an argon2id hash, in its usual notation
+    secret: str = field(default="", repr=False)  # the password sealed (sealing.py)
+    is_disabled: bool = False
+
+
+Change = Callable[[Record | None], Record | None]
+"""From what is kept of a login, None for nothing, to what is to be kept."""
+
+
+class Store(Protocol):
+    """A keeper of records. Every method may block, may be called by any thread, and raises StoreUnavailableError."""
+
+    def read(self, login: Login) -> Record | None:
+        """What is kept of a login now: every change that was made, by whatever process, is seen."""
+
+    def change(self, login: Login, change: Change) -> None:
+        """Replace a record in one step: nobody else's change comes between what `change` saw and what it gave."""
+
+    def records(self) -> Iterator[Record]:
+        """All that is kept, ordered by realm and user."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""

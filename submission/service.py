@@ -1,0 +1,153 @@
+"""The running service: builds its parts from the settings, binds, drops root, serves, and drains.
+
+The order is what matters. Everything that root is needed for, or that reads files which only root may read, comes
+before the drop: sockets, certificate and key. Everything that keeps files comes after it, so that they belong to
+the user who will write them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import pwd
+import signal
+import socket
+import ssl
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from submission import logs
+from submission.config.settings import Listen, Settings
+from submission.credentials import open_authenticator, warm_up
+from submission.credentials.store import StoreUnavailableError
+from submission.relay.upstream import Pool, RelayError
+from submission.smtp.listener import BindError, Listener, Sessions, Shared, bind
+from submission.smtp.tls import make_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DRAIN = 30.0
+"""Seconds that transactions have to end in once the service is told to stop."""
+SWEEP = 15.0
+"""Seconds between looks at the relay's idle connections."""
+
+
+class StartError(Exception):
+    """The service can't start. `code` is a sysexits number, the text is for the admin."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+    """Run until SIGTERM or SIGINT. `on_ready` is called once every listener accepts. Raises StartError."""
+    try:
+        sockets = [(listen, bind(listen)) for listen in settings.listen]
+    except BindError as error:
+        raise StartError(str(error), os.EX_UNAVAILABLE) from error
+    contexts = _contexts(settings)
+    _load_everything()
+    drop_root(settings.user)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, sockets, contexts, on_ready))
+
+
+def drop_root(user: str) -> None:
+    """Become `user` for good, with its groups; nothing to do for a process that isn't root's."""
+    if os.geteuid() != 0:
+        return
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise StartError(
+            f"there is no user {user!r} to run as: create it (useradd --system {user}) or name another with user =",
+            os.EX_NOUSER,
+        ) from None
+    if entry.pw_uid == 0:
+        raise StartError("the service doesn't run as root: name another user with user =", os.EX_NOPERM)
+    os.initgroups(user, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+    os.umask(0o077)
+
+
+def _load_everything() -> None:
+    """Load what would be loaded at its first use: the files of Python may be out of reach once root is dropped."""
+    for name in ("encodings.idna", "stringprep", "concurrent.futures.thread", "asyncio.staggered", "zoneinfo"):
+        importlib.import_module(name)
+    warm_up()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _contexts(settings: Settings) -> dict[str, ssl.SSLContext]:
+    """A TLS context for each floor that some listener has."""
+    certificate, key = settings.tls.certificate, settings.tls.key
+    floors = {listen.tls_minimum for listen in settings.listen if listen.tls != "none"}
+    if not floors:
+        return {}
+    if certificate is None or key is None:
+        raise StartError("tls.certificate and tls.key are missing", os.EX_CONFIG)
+    try:
+        return {floor: make_context(certificate, key, floor) for floor in floors}
+    except OSError as error:
+        raise StartError(f"{certificate}, {key}: {error}", os.EX_CONFIG) from error
+
+
+async def _serve(
+    settings: Settings,
+    sockets: list[tuple[Listen, socket.socket]],
+    contexts: dict[str, ssl.SSLContext],
+    on_ready: Callable[[], None],
+) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    pool = Pool(settings.relay, settings.hostname)
+    try:
+        authenticator = open_authenticator(settings)
+    except StoreUnavailableError as error:
+        raise StartError(str(error), os.EX_CONFIG) from error
+    shared = Shared(settings, pool, authenticator, lambda: datetime.now(UTC).astimezone())
+    sessions = Sessions(settings)
+    listeners = [
+        Listener(listen, sock, shared, sessions, contexts.get(listen.tls_minimum) if listen.tls != "none" else None)
+        for listen, sock in sockets
+    ]
+    await _ask_relay(pool)
+    for listener in listeners:
+        await listener.start()
+    on_ready()
+    sweeping = loop.create_task(_sweep(pool))
+    await stopping.wait()
+    logs.event("stopping")
+    for listener in listeners:
+        listener.stop()
+    await sessions.drain(DRAIN)
+    sweeping.cancel()
+    pool.close()
+    authenticator.close()
+
+
+async def _ask_relay(pool: Pool) -> None:
+    """Learn what the relay offers. One that doesn't answer yet is no reason not to start: clients get a 451."""
+    try:
+        pool.keep(await pool.connect())
+    except RelayError as error:
+        logs.event("relay-unreachable", reason=str(error))
+
+
+async def _sweep(pool: Pool) -> None:
+    while True:
+        await asyncio.sleep(SWEEP)
+        pool.sweep()

@@ -1,0 +1,180 @@
+"""AUTH (RFC 4954): base64, `*` and `=` around a mechanism of core/sasl, and the store's answers to it.
+
+Why a login failed is the log's to know. The client hears the same words in the same time whether the user is unknown,
+disabled or mistyped the password.
+"""
+
+from __future__ import annotations
+
+import binascii
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from submission import logs
+from submission.core import replies
+from submission.core.addresses import Login
+from submission.core.replies import Reply
+from submission.core.sasl import (
+    BAD_CREDENTIALS,
+    MAX_RESPONSE,
+    Challenge,
+    CheckPassword,
+    Failure,
+    FetchSecret,
+    Mechanism,
+    Step,
+    Success,
+)
+from submission.core.sasl.registry import MECHANISMS, make_nonce
+from submission.core.transaction import Identity, Peer, Via
+from submission.credentials.authenticator import Authenticator
+from submission.credentials.store import StoreUnavailableError
+from submission.smtp.answers import Answers
+from submission.smtp.stream import BadLineError, ClientStream
+
+if TYPE_CHECKING:
+    from submission.smtp.listener import Shared
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+"""Sends a challenge in base64, as a 334 reply, and gives the line that the client answers."""
+
+
+class ExchangeError(Exception):
+    """The client broke the exchange off, or its answer is none. `reply` goes to it, the text into the log."""
+
+    def __init__(self, text: str, reply: Reply) -> None:
+        super().__init__(text)
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an exchange ended: `login` is None where it failed, for `reason`, with `name` as the client gave it."""
+
+    login: Login | None
+    name: str
+    reason: str = ""
+
+
+def decode(text: bytes) -> bytes:
+    """Strict base64 (RFC 4648 section 3). Raises ExchangeError."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        raise ExchangeError("bad-base64", replies.AUTH_BAD_BASE64) from None
+
+
+def decode_initial(word: bytes | None) -> bytes | None:
+    """The initial response behind the mechanism's name: `=` is an empty one, None is none (RFC 4954 section 4)."""
+    if word is None:
+        return None
+    return b"" if word == b"=" else decode(word)
+
+
+async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator) -> Verdict:
+    """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say."""
+    login: Login | None = None
+    step: Step = machine.start(initial)
+    while True:
+        match step:
+            case Challenge(data):
+                answer = await ask(binascii.b2a_base64(data, newline=False))
+                if answer == b"*":
+                    raise ExchangeError("aborted", replies.AUTH_ABORTED)
+                step = machine.respond(decode(answer))
+            case CheckPassword(name, password):
+                login = await authenticator.check_password(name, password)
+                step = machine.resolve(login is not None)
+            case FetchSecret(name):
+                found = await authenticator.fetch_secret(name)
+                login, secret = found or (None, None)
+                step = machine.resolve(secret)
+            case Success(name):
+                # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
+                return Verdict(login, name, "" if login else BAD_CREDENTIALS)
+            case Failure(reason, name):
+                return Verdict(None, name, reason)
+
+
+class Authentication:
+    """The logins of one session: none, some that failed, and at most one that didn't."""
+
+    def __init__(self, shared: Shared, peer: Peer, stream: ClientStream, answers: Answers) -> None:
+        self._shared = shared
+        self._settings = shared.settings
+        self._peer = peer
+        self._stream = stream
+        self._answers = answers
+        self._failures = 0
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """What may be used now: all of them under TLS; without it, at most those that send no password."""
+        auth = self._settings.auth
+        if self._peer.tls:
+            return auth.mechanisms
+        if auth.require_tls:
+            return ()
+        return tuple(name for name in auth.mechanisms if not MECHANISMS[name].SENDS_PASSWORD)
+
+    async def authenticate(self, argument: bytes) -> Reply:
+        """Lead an exchange; where it succeeds, the peer has its identity."""
+        words = argument.split()
+        if self._peer.identity is not None:
+            return replies.AUTH_ALREADY
+        if not 1 <= len(words) <= 2:
+            return replies.AUTH_NEEDS_MECHANISM
+        name = words[0].decode("ascii", "replace").upper()
+        if name not in self.mechanisms:
+            return self._refuse_mechanism(name)
+        try:
+            initial = decode_initial(words[1] if len(words) == 2 else None)
+            verdict = await exchange(self._machine(name), initial, self._ask, self._shared.authenticator)
+        except ExchangeError as error:
+            self._log("fail", name, None, str(error))
+            return error.reply
+        except StoreUnavailableError as error:
+            logs.failure("store-unavailable", error, session=self._peer.session)
+            self._log("fail", name, None, "store-unavailable")
+            return replies.AUTH_UNAVAILABLE
+        if verdict.login is None:
+            self._log("fail", name, verdict.name, verdict.reason)
+            self._failures += 1
+            is_last = self._failures >= self._settings.limits.auth_failures
+            return replies.TOO_MANY_AUTH_FAILURES if is_last else replies.AUTH_FAILED
+        self._peer.identity = Identity(Via.AUTH, verdict.login)
+        self._log("ok", name, str(verdict.login), None)
+        return replies.AUTH_OK
+
+    def _refuse_mechanism(self, name: str) -> Reply:
+        if self._peer.tls or name not in self._settings.auth.mechanisms:
+            return replies.AUTH_UNKNOWN_MECHANISM if self.mechanisms else replies.TLS_REQUIRED
+        return replies.ENCRYPTION_REQUIRED
+
+    def _machine(self, name: str) -> Mechanism:
+        now = self._shared.now().timestamp()
+        return MECHANISMS[name](make_nonce(secrets.token_bytes(16), now, self._settings.hostname))
+
+    async def _ask(self, challenge: bytes) -> bytes:
+        self._answers.say(replies.challenge(challenge))
+        try:
+            return await self._stream.line(MAX_RESPONSE)
+        except BadLineError as error:
+            if error.is_too_long:
+                raise ExchangeError("too-long", replies.AUTH_LINE_TOO_LONG) from error
+            raise ExchangeError("bad-base64", replies.AUTH_BAD_BASE64) from error
+
+    def _log(self, result: str, mechanism: str, user: str | None, reason: str | None) -> None:
+        peer = self._peer
+        logs.event(
+            "auth",
+            result=result,
+            user=user,
+            mech=mechanism,
+            ip=peer.address,
+            tls=peer.tls or "none",
+            session=peer.session,
+            reason=reason,
+        )

@@ -1,0 +1,354 @@
+"""One client's connection, from greeting to close.
+
+aiosmtpd's protocol class is what it stands on: that finds the verbs by name and has the connection's callbacks. Its
+command loop, reader and timer are replaced, for they can't stream a message, they cancel a transfer when a client
+half-closes, and they answer one reply a packet.
+
+    the loop    a line -> its verb's method -> replies (answers.py), written when the client is waited for
+    in here     the loop, EHLO, STARTTLS and the small verbs
+    elsewhere   AUTH in authentication.py; MAIL, RCPT and DATA in handover.py
+
+The task of a session is never cancelled because its client left: reading raises, while a reply of the relay that is
+being waited for is waited for, and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from typing import TYPE_CHECKING, cast
+
+from aiosmtpd.smtp import SMTP
+
+from submission import logs
+from submission.core import extensions, replies
+from submission.core.replies import Reply
+from submission.core.sasl import MAX_RESPONSE
+from submission.core.transaction import ORDER, Peer, Phase, refuse_order
+from submission.smtp.answers import Answers
+from submission.smtp.authentication import Authentication
+from submission.smtp.handover import Handover
+from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
+
+if TYPE_CHECKING:
+    from submission.smtp.listener import Listener
+
+MAX_COMMAND = 2048
+"""Octets of a command line; sendmail closes the connection on a longer one. AUTH has its own, MAX_RESPONSE."""
+ERRORS_BEFORE_DELAY, ERRORS_BEFORE_CLOSE = 3, 10
+ERROR_DELAY = 1.0
+"""Seconds that each bad command after the first few costs."""
+
+_HTTP = frozenset(("GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "TRACE", "PATCH"))
+_HELLO = re.compile(rb"[!-~\x80-\xff]{1,255}")
+
+
+class ServiceStoppingError(Exception):
+    """The service ends, and this session is in no transaction."""
+
+
+class _NoHooks:
+    """aiosmtpd looks for handle_VERB and auth_MECHANISM methods on a handler; there are none, and looking is slow."""
+
+    __slots__ = ()
+
+    def __dir__(self) -> list[str]:
+        return []
+
+
+class Session(SMTP):
+    """What asyncio calls, the loop, and the verbs."""
+
+    def __init__(self, listener: Listener) -> None:
+        shared = listener.shared
+        self._listener = listener
+        self._settings = shared.settings
+        loop = asyncio.get_running_loop()
+        super().__init__(_NoHooks(), hostname=self._settings.hostname, ident="submission", loop=loop)
+        self.peer = Peer(secrets.token_hex(6))
+        self._shared = shared
+        self._errors = 0
+        self._is_encrypted = False
+        self._is_stopping = False
+        self._end = ""  # why the session is over, once it is
+
+    def __dir__(self) -> list[str]:
+        """Only the verbs: aiosmtpd collects the smtp_VERB methods with dir(), slow for a class of this size."""
+        return [f"smtp_{verb}" for verb in ORDER]
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the session, unless there are too many."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._stream = ClientStream(self.loop, self.transport, self._settings.limits.command_timeout)
+        if not self._listener.admit(self):
+            self._stream.write(replies.OVERLOADED.encode())
+            self._stream.close()
+            return
+        self._answers = Answers(self._stream)
+        self._handover = Handover(self._shared, self.peer, self._stream, self._answers)
+        self._authentication = Authentication(self._shared, self.peer, self._stream, self._answers)
+        if self._listener.settings.tls == "implicit":
+            self._stream.hold()
+        self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def data_received(self, data: bytes) -> None:
+        """Buffer what arrived."""
+        self._stream.feed(data)
+
+    def eof_received(self) -> bool:
+        """Let a client that closed only its sending side have its replies; TLS knows no such thing."""
+        self._stream.feed_end()
+        return not self._is_encrypted
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Let the session's task learn it, which ends by itself."""
+        self._stream.feed_loss()
+        self._listener.dismiss(self)
+
+    def pause_writing(self) -> None:
+        """Note that the client doesn't take what it is sent."""
+        self._stream.feed_full(is_full=True)
+
+    def resume_writing(self) -> None:
+        """Note that it does again."""
+        self._stream.feed_full(is_full=False)
+
+    # What the service calls
+
+    def stop(self) -> None:
+        """End after the transaction that is under way, at once if there is none."""
+        self._is_stopping = True
+        if self._phase in (Phase.CONNECTED, Phase.READY):
+            self._stream.interrupt(ServiceStoppingError())
+
+    def cancel(self) -> None:
+        """End now, with whatever is under way."""
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+
+    # The loop
+
+    @property
+    def _phase(self) -> Phase:
+        return self._handover.phase if self.peer.hello else Phase.CONNECTED
+
+    async def _handle_client(self) -> None:
+        started = self.loop.time()
+        try:
+            if self._listener.settings.tls == "implicit":
+                await self._start_tls()
+            self._answers.say(replies.greeting(self._settings.hostname))
+            while not self._end:
+                await self._step()
+            await self._answers.settle()
+        except ClientGoneError as error:
+            self._end = str(error)
+        except ClientIdleError:
+            self._give_up("idle", replies.IDLE)
+        except (ServiceStoppingError, asyncio.CancelledError):
+            self._give_up("shutdown", replies.SHUTTING_DOWN)
+        except ForeignProtocolError as error:
+            self._give_up(f"speaks {error}")
+        finally:
+            self._answers.forget()
+            self._handover.end()
+            self._stream.close()
+            self._smtp_methods.clear()  # bound methods: without them the session is freed without a collector
+            self._log(self.loop.time() - started)
+
+    async def _step(self) -> None:
+        """Read one command and answer it."""
+        if self._is_stopping and self._phase in (Phase.CONNECTED, Phase.READY):
+            raise ServiceStoppingError
+        reply: Reply | None
+        try:
+            line = await self._next_line()
+        except BadLineError as error:
+            reply = replies.LINE_TOO_LONG if error.is_too_long else replies.NOT_CRLF
+        else:
+            reply = await self._answer(line)
+        if reply is not None:
+            self._answers.say(reply)
+            await self._count_error(reply)
+        if self._stream.must_flush:
+            await self._answers.settle()
+            await self._stream.flush()
+
+    async def _next_line(self) -> bytes:
+        line = self._stream.take_line(MAX_RESPONSE)
+        if line is None:
+            await self._answers.settle()
+            line = await self._stream.line(MAX_RESPONSE)
+        return line
+
+    async def _answer(self, line: bytes) -> Reply | None:
+        word, _, argument = line.partition(b" ")
+        verb = word.decode("ascii", "replace").upper()
+        if verb not in ORDER:
+            if verb in _HTTP:
+                raise ForeignProtocolError("HTTP")
+            return replies.UNKNOWN_COMMAND if word else replies.SYNTAX_ERROR
+        if len(line) + 2 > MAX_COMMAND and verb != "AUTH":
+            return replies.LINE_TOO_LONG
+        try:
+            if verb != "RCPT":
+                await self._answers.settle()
+            refusal = refuse_order(verb, self._phase)
+            return refusal or cast("Reply | None", await self._smtp_methods[verb](argument))
+        except (ClientGoneError, ClientIdleError, ServiceStoppingError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours: the client hears that there is one, the log which
+            logs.failure("internal-error", error, session=self.peer.session)
+            self._handover.end()
+            return replies.INTERNAL_ERROR
+
+    async def _count_error(self, reply: Reply) -> None:
+        """Slow down who only tries commands, and part with him in the end."""
+        if not (500 <= reply.code <= 504 or reply.code == 555):
+            return
+        self._errors += 1
+        if self._errors >= ERRORS_BEFORE_CLOSE:
+            self._answers.say(replies.TOO_MANY_ERRORS)
+            self._end = "errors"
+        elif self._errors > ERRORS_BEFORE_DELAY:
+            await asyncio.sleep(ERROR_DELAY)
+
+    def _give_up(self, reason: str, reply: Reply | None = None) -> None:
+        """Be over, with a last word if there is one."""
+        self._end = reason
+        self._answers.forget()
+        if reply is not None:
+            self._answers.say(reply)
+
+    def _log(self, seconds: float) -> None:
+        logs.event(
+            "connection",
+            ip=self.peer.address,
+            listener=self._listener.name,
+            tls=self.peer.tls or "none",
+            user=self.peer.user,
+            messages=self._handover.messages,
+            errors=self._errors,
+            seconds=round(seconds, 3),
+            session=self.peer.session,
+            reason=self._end or "internal-error",
+        )
+
+    # Hello and TLS
+
+    async def smtp_EHLO(self, argument: bytes) -> Reply:
+        """Offer what this connection, at this moment, can have (RFC 5321 section 4.1.1.1)."""
+        if not self._take_hello(argument):
+            return replies.HELLO_NEEDS_NAME
+        offered = extensions.offer(
+            self._shared.pool.extensions,
+            max_size=self._handover.max_size,
+            mechanisms=self._authentication.mechanisms,
+            can_start_tls=self._can_start_tls,
+        )
+        self.peer.offered = frozenset(offered)
+        lines = (f"{keyword} {value}".rstrip() for keyword, value in offered.items())
+        return replies.hello(self._settings.hostname, *lines)
+
+    async def smtp_HELO(self, argument: bytes) -> Reply:
+        """Say hello to a client that knows of no extensions."""
+        return replies.hello(self._settings.hostname) if self._take_hello(argument) else replies.HELLO_NEEDS_NAME
+
+    def _take_hello(self, argument: bytes) -> bool:
+        """Note how the client calls itself, and start anew (RFC 5321 section 4.1.4)."""
+        if not _HELLO.fullmatch(argument.strip()):
+            return False
+        self._handover.end()
+        self.peer.hello = argument.strip().decode("ascii", "replace")
+        self.peer.offered = frozenset()
+        return True
+
+    @property
+    def _can_start_tls(self) -> bool:
+        return self._listener.settings.tls == "starttls" and not self._is_encrypted
+
+    async def smtp_STARTTLS(self, argument: bytes) -> Reply | None:
+        """Begin TLS, and forget all that was said before (RFC 3207 section 4.2)."""
+        if argument:
+            return replies.NO_ARGUMENTS
+        if not self._can_start_tls:
+            return replies.TLS_ALREADY if self._is_encrypted else replies.TLS_NOT_OFFERED
+        self._stream.hold()
+        if self._stream.has_input:
+            # Whoever put it there wants it taken for something that was said under TLS (CVE-2011-0411).
+            self._end = "pipelined behind STARTTLS"
+            return replies.TLS_PIPELINED
+        self._answers.say(replies.TLS_READY)
+        await self._stream.flush()
+        await self._start_tls()
+        return None
+
+    async def _start_tls(self) -> None:
+        context = self._listener.tls
+        if context is None:
+            raise RuntimeError("a listener with TLS has no context")
+        self._is_encrypted = True
+        await self._stream.start_tls(context, self)
+        self.transport = self._stream.transport
+        self.peer.forget()
+        tls = self.transport.get_extra_info("ssl_object")
+        self.peer.tls, self.peer.cipher = tls.version(), tls.cipher()[0]
+
+    # The verbs of the other files
+
+    async def smtp_AUTH(self, argument: bytes) -> Reply:
+        """Authenticate."""
+        reply = await self._authentication.authenticate(argument)
+        if reply is replies.TOO_MANY_AUTH_FAILURES:
+            self._end = "auth-failures"
+        return reply
+
+    async def smtp_MAIL(self, argument: bytes) -> Reply:
+        """Open a transaction."""
+        return await self._handover.mail(argument, can_start_tls=self._can_start_tls)
+
+    async def smtp_RCPT(self, argument: bytes) -> Reply | None:
+        """Name a recipient."""
+        return await self._handover.recipient(argument)
+
+    async def smtp_DATA(self, argument: bytes) -> Reply:
+        """Send the message."""
+        if argument:
+            return replies.NO_ARGUMENTS
+        outcome = await self._handover.data()
+        if outcome.is_endless:
+            self._end = "endless message"
+        return outcome.reply
+
+    async def smtp_RSET(self, argument: bytes) -> Reply:
+        """Forget the transaction (RFC 5321 section 4.1.1.5)."""
+        if argument:
+            return replies.NO_ARGUMENTS
+        self._handover.end()
+        return replies.OK
+
+    # The small ones
+
+    async def smtp_NOOP(self, _argument: bytes) -> Reply:
+        """Do nothing; never the relay's business, for sendmail slows down for who says it often."""
+        return replies.OK
+
+    async def smtp_HELP(self, _argument: bytes) -> Reply:
+        """Say what there is."""
+        return replies.HELP
+
+    async def smtp_VRFY(self, argument: bytes) -> Reply:
+        """Say that it isn't said (RFC 5321 section 7.3)."""
+        return replies.CANNOT_VERIFY if argument else replies.BAD_ARGUMENT
+
+    async def smtp_EXPN(self, _argument: bytes) -> Reply:  # type: ignore[override] # we pass octets, not text
+        """Refuse: lists are nobody's business here."""
+        return replies.NOT_IMPLEMENTED
+
+    async def smtp_QUIT(self, _argument: bytes) -> Reply:
+        """Part."""
+        self._end = "quit"
+        return replies.BYE

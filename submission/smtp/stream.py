@@ -1,0 +1,248 @@
+"""The octets of one client: lines and chunks in, replies out, all of it bounded in size and time.
+
+The session pulls. What arrives is buffered up to a limit, beyond which the socket isn't read any more, so a client is
+never ahead of us by more than that, whatever it sends. Replies collect until the session has to wait for input
+(RFC 2920 section 3.1: one packet for the answers to one batch of commands); then they are flushed, and a client that
+doesn't take them is waited for no longer than one that doesn't speak.
+
+Nothing here cancels the session when the client leaves: its reads and waits raise ClientGoneError, and a relay's
+answer that the session is waiting for is awaited all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from submission.deadline import Deadline
+
+HIGH_WATER = 128 * 1024
+"""Octets buffered before the socket is left unread."""
+MAX_OUTPUT = 64 * 1024
+"""Octets of replies that wait for the client before the session does."""
+TLS_TIMEOUT = 30.0
+"""Seconds for a handshake."""
+CLOSE_TIMEOUT = 10.0
+"""Seconds that a client has for taking our last words."""
+
+_CONTROLS = bytes(range(32)) + b"\x7f"  # never part of a command (RFC 5321 section 4.1.2)
+
+
+class ClientGoneError(Exception):
+    """The client closed, or the connection broke."""
+
+
+class ClientIdleError(Exception):
+    """The client let its time run out."""
+
+
+class BadLineError(Exception):
+    """A line that is no command: too long, ended by LF alone, or holding controls. It was taken off the buffer."""
+
+    def __init__(self, text: str, *, is_too_long: bool) -> None:
+        super().__init__(text)
+        self.is_too_long = is_too_long
+
+
+class ForeignProtocolError(Exception):
+    """What arrived is not SMTP; the text names it."""
+
+
+class ClientStream:
+    """What the session reads from and writes to; the protocol's callbacks feed it.
+
+    `timeout` is in seconds: for a whole line, for the next chunk of a message, for taking what was flushed.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, timeout: float) -> None:
+        self._loop = loop
+        self.transport = transport
+        self.timeout = timeout
+        self._input = bytearray()
+        self._output: list[bytes] = []
+        self._output_size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._has_ended = False  # no more input: the client closed its side
+        self.is_lost = False  # no more output either
+        self._is_full = False  # the transport asked us to stop writing
+        self._is_held = False  # we asked the transport to stop reading
+        self._is_closing = False
+        self._is_skipping = False  # inside a line that is longer than a line may be
+        self._deadline = Deadline(loop, self._expire)
+
+    # The session's side
+
+    @property
+    def has_input(self) -> bool:
+        """Whether octets of the client are waiting to be read."""
+        return bool(self._input)
+
+    def take_line(self, limit: int) -> bytes | None:
+        """The next line without its CRLF, or None where it isn't complete yet.
+
+        `limit` is in octets, CRLF included; of a longer line nothing is kept. Raises BadLineError once such a line is
+        over, ForeignProtocolError for what a TLS client says first (RFC 8446 section 5.1: handshake, version 3).
+        """
+        newline = self._input.find(b"\n")
+        if newline < 0:
+            if len(self._input) > limit:
+                self._input.clear()
+                self._is_skipping = True
+                self._resume()
+            elif self._input.startswith(b"\x16\x03"):
+                raise ForeignProtocolError("TLS")
+            return None
+        line = bytes(self._input[: newline + 1])
+        del self._input[: newline + 1]
+        self._resume()
+        if self._is_skipping or len(line) > limit:
+            self._is_skipping = False
+            raise BadLineError("too long", is_too_long=True)
+        if line.startswith(b"\x16\x03"):
+            raise ForeignProtocolError("TLS")
+        if not line.endswith(b"\r\n") or len(line.translate(None, _CONTROLS)) != len(line) - 2:
+            raise BadLineError("control characters", is_too_long=False)
+        return line[:-2]
+
+    async def line(self, limit: int) -> bytes:
+        """The next line; what was written so far is flushed before waiting for it."""
+        line = self.take_line(limit)
+        if line is None:
+            await self.flush()
+            self._deadline.set(self.timeout)
+            while line is None:
+                await self._more()
+                line = self.take_line(limit)
+        return line
+
+    async def chunk(self) -> bytes:
+        """Whatever has arrived, at least one octet; doesn't flush."""
+        if not self._input:
+            self._deadline.set(self.timeout)
+            await self._more()
+        chunk = bytes(self._input)
+        self._input.clear()
+        self._resume()
+        return chunk
+
+    def give_back(self, data: bytes) -> None:
+        """Put octets before those that wait to be read."""
+        self._input[:0] = data
+
+    def write(self, data: bytes) -> None:
+        """Put octets into the batch that the next flush sends."""
+        self._output.append(data)
+        self._output_size += len(data)
+
+    @property
+    def must_flush(self) -> bool:
+        """Whether so much waits to be sent that nothing more should be added."""
+        return self._output_size > MAX_OUTPUT
+
+    async def flush(self) -> None:
+        """Send what was written, and wait while the client takes none. Raises ClientGoneError, ClientIdleError."""
+        self._send()
+        if self._is_full:
+            self._deadline.set(self.timeout)
+            while self._is_full:
+                await self._wait()
+
+    async def start_tls(self, context: ssl.SSLContext, protocol: asyncio.Protocol) -> None:
+        """Put TLS between; the caller made sure that nothing is buffered. Raises ClientGoneError if it fails."""
+        try:
+            transport = await self._loop.start_tls(
+                self.transport, protocol, context, server_side=True, ssl_handshake_timeout=TLS_TIMEOUT
+            )
+        except OSError as error:  # ssl.SSLError among them; a handshake that failed closes the transport
+            raise ClientGoneError(f"TLS handshake: {error}") from error
+        if transport is None:
+            raise ClientGoneError("TLS handshake: connection lost")
+        self.transport = transport
+
+    def hold(self) -> None:
+        """Read nothing more from the socket until start_tls, which reads on."""
+        self.transport.pause_reading()
+
+    def interrupt(self, error: Exception) -> None:
+        """Let the wait for this client, if there is one now, raise `error`."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+
+    def close(self) -> None:
+        """Send what was written, as far as the client takes it in a moment, and close."""
+        if self.is_lost or self._is_closing:
+            return
+        self._send()
+        self._is_closing = True
+        self._deadline.set(CLOSE_TIMEOUT)
+        self.transport.close()
+
+    # The protocol's side
+
+    def feed(self, data: bytes) -> None:
+        """Take octets that arrived."""
+        self._input += data
+        if len(self._input) > HIGH_WATER and not self._is_held:
+            self._is_held = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def feed_end(self) -> None:
+        """Learn that the client sends no more."""
+        self._has_ended = True
+        self._wake()
+
+    def feed_loss(self) -> None:
+        """Learn that the connection is gone."""
+        self._has_ended = self.is_lost = True
+        self._is_full = False
+        self._deadline.close()
+        self._wake()
+
+    def feed_full(self, *, is_full: bool) -> None:
+        """Learn that the transport's buffer is full, or has room again."""
+        self._is_full = is_full
+        self._wake()
+
+    # Inside
+
+    def _send(self) -> None:
+        if self._output:
+            data = b"".join(self._output)
+            self._output.clear()
+            self._output_size = 0
+            if not self.is_lost:
+                self.transport.write(data)
+
+    async def _more(self) -> None:
+        """Wait until more has arrived than there is."""
+        before = len(self._input)
+        while len(self._input) == before:
+            if self._has_ended:
+                raise ClientGoneError("closed by the client")
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self.is_lost:
+            raise ClientGoneError("connection lost")
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _resume(self) -> None:
+        if self._is_held and len(self._input) <= HIGH_WATER // 2:
+            self._is_held = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def _expire(self) -> None:
+        if self._is_closing:
+            self.transport.abort()
+        else:
+            self.interrupt(ClientIdleError("nothing heard in time"))
