@@ -1,0 +1,45 @@
+# Everything a developer does, by one word. Each target sets up first if need be; `make setup` alone prepares .venv.
+# ARGS goes on to the program: make test ARGS="-k dialogues", make demo ARGS=--once, make lock ARGS=--upgrade.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/stamp
+ARGS ?=
+NAMES ?=
+
+.PHONY: setup test lint format demo lock certs
+.DELETE_ON_ERROR:
+
+setup: $(STAMP)
+
+# The lock and the project file are all that the environment is made of: while it is younger, there is nothing to do.
+$(STAMP): requirements-dev.txt pyproject.toml .ci/find-python
+	python=$$(.ci/find-python) && "$$python" -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+demo: setup
+	$(BIN)/submission demo $(ARGS)
+
+# One file for every supported Python and platform. The index that uv was told to ask is nobody else's business.
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" --group dev --output-file requirements-dev.txt \
+		$(ARGS) pyproject.toml
+
+certs: setup
+	$(BIN)/python certs-dev/make-certificates $(NAMES)
