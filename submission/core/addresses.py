@@ -99,16 +99,16 @@ def parse_mailbox(path: bytes) -> Mailbox | None:
     """An address by the grammar of RFC 5321 section 4.1.2 and RFC 6531 section 3.3; None if it isn't one.
 
     Source routes (`@a,@b:c@d`) are none: they are obsolete and only ever a way around somebody's rules. Neither are
-    control characters in a quoted string.
+    control characters in a quoted string, nor those of Unicode (U+0080 to U+009F), which terminals obey too.
     """
     match = _MAILBOX.fullmatch(path)
     if match is None:
         return None
-    if not path.isascii():
-        try:
-            path.decode("utf-8")
-        except UnicodeDecodeError:
+    try:
+        if _CONTROLS.search(path.decode("utf-8")):
             return None
+    except UnicodeDecodeError:
+        return None
     return Mailbox(path, match["local"], match["domain"] or b"")
 
 
