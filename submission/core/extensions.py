@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
+_SIZE = re.compile(r"[0-9]{1,20}")
 _OWN = ("PIPELINING", "ENHANCEDSTATUSCODES")
 _RELAYED = ("8BITMIME", "DSN", "SMTPUTF8", "DELIVERBY")
 
@@ -11,7 +13,7 @@ _RELAYED = ("8BITMIME", "DSN", "SMTPUTF8", "DELIVERBY")
 def message_limit(relay: Mapping[str, str], own: int) -> int:
     """Octets of a message: our limit or the relay's, whichever is smaller (RFC 1870; a relay's 0 is none)."""
     stated = relay.get("SIZE", "")
-    limit = int(stated) if stated.isascii() and stated.isdecimal() else 0
+    limit = int(stated) if _SIZE.fullmatch(stated) else 0
     return min(limit, own) if limit else own
 
 
