@@ -28,7 +28,7 @@ MAX_REPLY = 32 * 1024
 """Octets of one reply, all its lines together; real ones stay far below."""
 MAX_LINES = 128
 
-_LINE = re.compile(rb"(?P<code>[245][0-9]{2}|354)(?P<more>[ -]?)(?P<text>.*)", re.DOTALL)
+_LINE = re.compile(rb"(?P<code>[245][0-9]{2}|354)(?:(?P<more>[ -])(?P<text>.*))?", re.DOTALL)
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -123,11 +123,11 @@ class Pipe(SMTPProtocol):
             self._fail(RelayLostError(f"not an SMTP reply: {line[:80]!r}"))
             return False
         self._code = int(match["code"])
-        self._lines.append(_CONTROLS.sub(b"?", match["text"]))
+        self._lines.append(_CONTROLS.sub(b"?", match["text"] or b""))
+        if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
+            self._fail(RelayLostError("a reply without end"))
+            return False
         if match["more"] == b"-":
-            if len(self._lines) >= MAX_LINES or self._size > MAX_REPLY:
-                self._fail(RelayLostError("a reply without end"))
-                return False
             return True
         return self._take_reply(Reply(self._code, tuple(self._lines)))
 
