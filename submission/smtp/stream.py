@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import cast
 
 from submission.deadline import Deadline
 
@@ -148,16 +149,34 @@ class ClientStream:
                 await self._wait()
 
     async def start_tls(self, context: ssl.SSLContext, protocol: asyncio.Protocol) -> None:
-        """Put TLS between; the caller made sure that nothing is buffered. Raises ClientGoneError if it fails."""
+        """Put TLS between; what is buffered begins the handshake. Raises ClientGoneError if it fails.
+
+        Something may be buffered although `hold` was called at once: uvloop starts to read after connection_made,
+        whether it was told to pause or not.
+        """
+        handshake = self._loop.create_task(
+            self._loop.start_tls(self.transport, protocol, context, server_side=True, ssl_handshake_timeout=TLS_TIMEOUT)
+        )
+        # In this order: its first step takes our place as the protocol and queues what opens it and what reads on;
+        # behind these, but before anything is read, it gets what we have.
+        self._loop.call_soon(self._loop.call_soon, self._pass_on, self.transport)
         try:
-            transport = await self._loop.start_tls(
-                self.transport, protocol, context, server_side=True, ssl_handshake_timeout=TLS_TIMEOUT
-            )
+            transport = await handshake
         except OSError as error:  # ssl.SSLError among them; a handshake that failed closes the transport
             raise ClientGoneError(f"TLS handshake: {error}") from error
         if transport is None:
             raise ClientGoneError("TLS handshake: connection lost")
         self.transport = transport
+
+    def _pass_on(self, transport: asyncio.Transport) -> None:
+        """Give TLS what arrived before it was there."""
+        tls = cast("asyncio.BufferedProtocol", transport.get_protocol())
+        while self._input and not transport.is_closing():
+            room = memoryview(tls.get_buffer(len(self._input)))
+            count = min(len(room), len(self._input))
+            room[:count] = self._input[:count]
+            del self._input[:count]
+            tls.buffer_updated(count)
 
     def hold(self) -> None:
         """Read nothing more from the socket until start_tls, which reads on."""
