@@ -77,6 +77,7 @@ class Upstream:
             reply = self.send(mail)
         if not (await reset).is_positive:
             self.abort("RSET was refused")
+            raise RelayLostError("RSET was refused")  # whatever was said to MAIL
         return await reply
 
     def send(self, command: bytes) -> asyncio.Future[Reply]:
@@ -140,9 +141,9 @@ class Pool:
     async def connect(self) -> Upstream:
         """Open a connection and learn what the relay offers. RelayUnreachableError."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._paused_until:
-            raise RelayUnreachableError("not tried, for it was refused a moment ago")
         async with self._connecting:
+            if loop.time() < self._paused_until:
+                raise RelayUnreachableError("not tried, for it was refused a moment ago")
             try:
                 upstream = await self._connect(loop)
             except (aiosmtplib.SMTPException, OSError) as error:
