@@ -1,0 +1,79 @@
+"""A client that does what no mail program would: raw octets at any moment, and every way of leaving."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import socket
+import struct
+from typing import Literal, Self
+
+from tests.support.network import PATIENCE
+from tests.support.server import Server
+
+Departure = Literal["close", "reset", "half-close"]
+
+
+class Client:
+    """One connection to the service, its greeting read; `with` closes it."""
+
+    def __init__(self, server: Server, kind: str = "implicit") -> None:
+        """`kind` is that of the listener; on one with STARTTLS, nothing is encrypted until `start_tls`."""
+        self._server = server
+        self._socket = server.connect(kind)
+        self._socket.settimeout(PATIENCE)
+        self._stream = self._socket.makefile("rb")
+        self.greeting = self.reply()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave("close")
+
+    def send(self, octets: bytes) -> None:
+        """Send octets as they are."""
+        self._socket.sendall(octets)
+
+    def reply(self) -> bytes:
+        """The next reply, all of its lines as they came; empty where the service has closed."""
+        lines = []
+        while line := self._stream.readline():
+            assert line.endswith(b"\r\n"), line
+            lines.append(line)
+            if line[3:4] != b"-":
+                break
+        return b"".join(lines)
+
+    def say(self, line: str) -> bytes:
+        """Send a line, and wait for the reply."""
+        self.send(line.encode() + b"\r\n")
+        return self.reply()
+
+    def say_all(self, *lines: str) -> bytes:
+        """Send lines one after the other; the reply to the last."""
+        return [self.say(line) for line in lines][-1]
+
+    def start_tls(self) -> None:
+        """Ask for TLS and shake hands."""
+        assert self.say("STARTTLS").startswith(b"220 ")
+        self._stream.close()
+        self._socket = self._server.encrypt(self._socket)
+        self._stream = self._socket.makefile("rb")
+
+    def log_in(self, user: str, password: str) -> bytes:
+        """Say EHLO and authenticate with CRAM-MD5, which needs no TLS; the last reply."""
+        self.say("EHLO client.example")
+        challenge = base64.b64decode(self.say("AUTH CRAM-MD5")[4:])
+        response = f"{user} {hmac.new(password.encode(), challenge, 'md5').hexdigest()}"
+        return self.say(base64.b64encode(response.encode()).decode())
+
+    def leave(self, departure: Departure) -> None:
+        """Close; reset, as a machine that was switched off and on does; or send no more, but listen still."""
+        if departure == "half-close":
+            self._socket.shutdown(socket.SHUT_WR)
+            return
+        if departure == "reset":
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._stream.close()
+        self._socket.close()

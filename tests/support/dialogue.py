@@ -1,0 +1,326 @@
+"""Plays transcripts: a client, the service, and the relay behind it, line by line. tests/dialogues/README.md has the
+notation.
+
+The client and the relay are ours and do what the transcript says; what the service sends to either has to be what the
+transcript says. The play never sleeps: it waits for a line, for as long as `PATIENCE`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import itertools
+import queue
+import re
+import socket
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.network import PATIENCE
+from tests.support.server import Server, Settings
+from tests.support.sink import Answer, Sink, script
+
+ANYTHING = "<...>"
+UNTOLD = ("EHLO", "HELO", "RSET", "NOOP", "QUIT")
+"""Verbs between service and relay that a transcript doesn't show; the relay answers them by itself."""
+
+_STEP = re.compile(r"(C|S|U|R)(?:([:!]) ?| )(.*)")
+_INSERTION = re.compile(r"\{(base64|cram-md5|repeat) ([^}]*)\}")
+
+
+class DialogueError(AssertionError):
+    """The play went otherwise than written; the text says where and what came instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the play. `sign` is who and how, as in `C:`; several lines of one batch or reply are one step."""
+
+    number: int
+    sign: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A play, and the stage that it wants."""
+
+    path: Path
+    listener: str
+    settings: str
+    """TOML."""
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Transcript:
+        """Parse a file. Raises ValueError for what is no transcript."""
+        steps = []
+        headers: dict[str, list[str]] = {"Listener": [], "Setting": []}
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            name, _, value = line.partition(": ")
+            match = _STEP.fullmatch(line)
+            if match:
+                steps.append(Step(number, match[1] + (match[2] or ""), (match[3],)))
+            elif name in headers:
+                headers[name].append(value)
+            elif line == "TLS":
+                steps.append(Step(number, "TLS", ()))
+            elif line.strip() and not line.startswith("#"):
+                raise ValueError(f"{path}:{number}: no step of a transcript: {line}")
+        listener, *_ = headers["Listener"]
+        return cls(path, listener, "\n".join(headers["Setting"]), tuple(_batches(steps)))
+
+    @property
+    def wanted(self) -> Settings:
+        """What its service's configuration is to have besides the defaults."""
+        return tomllib.loads(self.settings)
+
+
+def play(transcript: Transcript, server: Server, sink: Sink) -> None:
+    """Play a transcript against a running server whose relay is `sink`. Raises DialogueError."""
+    sink.disconnect()
+    relay = _Relay(sink)
+    client = _Client(server, transcript.listener)
+    try:
+        for step in transcript.steps:
+            try:
+                _perform(step, client, relay)
+            except (AssertionError, OSError) as error:
+                said = "".join(f"\n    {line}" for line in (*client.heard, *relay.heard)[-40:])
+                raise DialogueError(f"{transcript.path}:{step.number}: {error}{said}") from error
+        client.check_silence()
+        client.close()
+        relay.check_silence()
+    finally:
+        client.close()
+        relay.leave()
+
+
+def _batches(steps: list[Step]) -> Iterator[Step]:
+    """Join what goes out in one packet: consecutive lines of the client, the lines of a reply of the relay's."""
+    for sign, group in itertools.groupby(steps, key=lambda step: step.sign):
+        batch = list(group)
+        if sign == "C:":
+            yield Step(batch[0].number, sign, tuple(text for step in batch for text in step.texts))
+        elif sign == "R:":
+            yield from _replies(batch)
+        else:
+            yield from batch
+
+
+def _replies(lines: list[Step]) -> Iterator[Step]:
+    """One step a reply: its last line has a blank behind the code."""
+    texts: list[str] = []
+    for line in lines:
+        texts += line.texts
+        if line.texts[0][3:4] != "-":
+            yield Step(line.number, "R:", tuple(texts))
+            texts = []
+
+
+def _perform(step: Step, client: _Client, relay: _Relay) -> None:
+    text = step.texts[0] if step.texts else ""
+    match step.sign, text:
+        case "C:", _:
+            client.send(b"".join(client.fill(line) + b"\r\n" for line in step.texts))
+        case "C!", _:
+            client.send(client.fill(text))
+        case "C", "close":
+            client.close()
+        case "C", "half-close":
+            client.half_close()
+        case "S:", _:
+            client.expect(text)
+        case "S", "close":
+            client.expect_end()
+        case "S", code:
+            client.expect_reply(code)
+        case "TLS", _:
+            client.start_tls()
+        case "U:", _:
+            relay.expect(text)
+        case "U", "Received":
+            relay.expect_trace_field()
+        case "U", "close":
+            relay.expect_end()
+        case "R:", _:
+            relay.answer(step.texts)
+        case "R", _ if text.startswith("close"):
+            relay.close(text.removeprefix("close").removeprefix(": "))
+        case sign, _:
+            raise ValueError(f"line {step.number}: nobody knows what {sign} {text} is")
+
+
+def _matches(pattern: str, line: bytes) -> bool:
+    """Whether a line, ended by CRLF, is as written; ANYTHING stands for any octets of one line."""
+    expression = rb".*".join(re.escape(part.encode()) for part in pattern.split(ANYTHING))
+    return re.fullmatch(expression + rb"\r\n", line) is not None
+
+
+def _check(pattern: str, line: bytes) -> None:
+    if not _matches(pattern, line):
+        raise DialogueError(f"expected {pattern!r}, got {line!r}")
+
+
+class _Client:
+    """The mail program."""
+
+    def __init__(self, server: Server, kind: str) -> None:
+        self._server = server
+        self._socket: socket.socket = server.connect(kind)
+        self._input = self._socket.makefile("rb")
+        self._challenge = b""
+        self.heard: list[str] = []
+
+    def send(self, octets: bytes) -> None:
+        self.heard.append(f"C: {octets!r}"[:200])
+        self._socket.sendall(octets)
+
+    def expect(self, pattern: str) -> None:
+        line = self._read()
+        _check(pattern, line)
+        if line.startswith(b"334 "):
+            self._challenge = base64.b64decode(line[4:])
+
+    def expect_reply(self, code: str) -> None:
+        while (line := self._read()).startswith(f"{code}-".encode()):
+            pass
+        _check(f"{code} {ANYTHING}", line)
+
+    def expect_end(self) -> None:
+        line = self._read()
+        if line:
+            raise DialogueError(f"expected the end of the connection, got {line!r}")
+
+    def check_silence(self) -> None:
+        """Whatever has been said was written in the transcript; looks at what is here, and doesn't wait."""
+        if self._socket.fileno() < 0:
+            return
+        self._socket.setblocking(False)
+        try:
+            line = self._input.readline()
+        except (BlockingIOError, OSError):
+            return
+        if line:
+            raise DialogueError(f"the client got what the transcript doesn't tell: {line!r}")
+
+    def start_tls(self) -> None:
+        self._input.close()
+        self._socket = self._server.encrypt(self._socket)
+        self._input = self._socket.makefile("rb")
+
+    def half_close(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._input.close()
+        self._socket.close()
+
+    def fill(self, text: str) -> bytes:
+        """The octets of a line: escapes such as \\r and \\0 are resolved, then the insertions in braces."""
+        raw = re.sub(r"\\(?:x[0-9a-f]{2}|[rnt0\\])", lambda match: _unescape(match[0]), text)
+        return _INSERTION.sub(lambda match: self._insert(match[1], match[2]), raw).encode("latin-1")
+
+    def _insert(self, what: str, argument: str) -> str:
+        if what == "repeat":
+            count, _, text = argument.partition(" ")
+            return text * int(count)
+        if what == "base64":
+            return base64.b64encode(argument.encode("latin-1")).decode()
+        user, password = argument.split(" ")
+        digest = hmac.new(password.encode(), self._challenge, "md5").hexdigest()
+        return base64.b64encode(f"{user} {digest}".encode()).decode()
+
+    def _read(self) -> bytes:
+        try:
+            line = self._input.readline()
+        except ConnectionResetError:
+            line = b""
+        self.heard.append(f"S: {line!r}")
+        return line
+
+
+def _unescape(escape: str) -> str:
+    return {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}.get(escape[1]) or chr(int(escape[2:], 16))
+
+
+class _Relay:
+    """The mail system: what it is asked, and what it answers."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._usual = script()
+        self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
+        self._content = False
+        self.heard: list[str] = []
+        while not sink.lines.empty():
+            sink.lines.get()
+        sink.answer = self._decide
+        self._pushed_back: list[bytes] = []
+
+    def expect(self, pattern: str) -> None:
+        while not (line := self._read()):
+            pass  # the end of a connection that the transcript has done with
+        _check(pattern, line)
+        if line == b".\r\n":
+            self._content = False
+
+    def expect_trace_field(self) -> None:
+        """A Received field of the service's, all its lines."""
+        _check(f"Received: {ANYTHING}", self._read())
+        while (line := self._read())[:1] in (b" ", b"\t"):
+            pass
+        self._pushed_back.append(line)
+
+    def expect_end(self) -> None:
+        """The connection ends; a message that was under way must not have been completed."""
+        while line := self._read():
+            if not self._content or line == b".\r\n":
+                raise DialogueError(f"expected the end of the relay's connection, got {line!r}")
+        self._content = False
+
+    def answer(self, lines: tuple[str, ...]) -> None:
+        octets = "".join(f"{line}\r\n" for line in lines).encode()
+        self._content = octets.startswith(b"354")
+        self._answers.put(Answer(octets))
+
+    def close(self, last_word: str) -> None:
+        octets = f"{last_word}\r\n".encode() if last_word else b""
+        self._answers.put(Answer(octets, then="close"))
+
+    def check_silence(self) -> None:
+        """Everything that the relay got was written in the transcript."""
+        while not self._sink.lines.empty():
+            if line := self._next():
+                raise DialogueError(f"the relay got what the transcript doesn't tell: {line!r}")
+
+    def leave(self) -> None:
+        """Let go of the sink, whatever it waits for."""
+        self._answers.put(None)
+        self._sink.disconnect()
+        self._sink.answer = self._usual
+
+    def _read(self) -> bytes:
+        return self._pushed_back.pop() if self._pushed_back else self._next()
+
+    def _next(self) -> bytes:
+        """The next line that a transcript tells; empty where a connection ends."""
+        while True:
+            try:
+                _, line = self._sink.lines.get(timeout=PATIENCE)
+            except queue.Empty:
+                raise DialogueError("the relay got nothing more") from None
+            if self._content or line[:4].decode("latin-1").upper() not in UNTOLD:
+                self.heard.append(f"U: {line!r}")
+                return line
+
+    def _decide(self, step: str) -> Answer:
+        if step in ("connect", "content") or step[:4].upper() in UNTOLD:
+            return self._usual(step)
+        answer = self._answers.get()
+        if answer is None:
+            self._answers.put(None)  # for whoever else waits
+            return Answer(then="close")
+        return answer

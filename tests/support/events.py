@@ -1,0 +1,34 @@
+"""The log of the service under test, as events."""
+
+from __future__ import annotations
+
+import shlex
+import time
+
+from tests.support.network import PATIENCE
+from tests.support.server import Server
+
+Event = dict[str, str]
+"""The fields of a line of the log, `event` among them."""
+
+
+class Events:
+    """What was logged since this was made."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._past = len(server.log())
+
+    def all(self, name: str) -> list[Event]:
+        """The events of a name so far."""
+        events = (dict(word.split("=", 1) for word in shlex.split(line)) for line in self._server.log()[self._past :])
+        return [event for event in events if event["event"] == name]
+
+    def wait(self, name: str) -> Event:
+        """The first event of a name, which may be yet to come: the service logs in its own time."""
+        end = time.monotonic() + PATIENCE
+        while not (events := self.all(name)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"event={name} was not logged, but:\n" + "\n".join(self._server.log()))
+            time.sleep(0.005)  # between looks: a file tells nobody that it has grown
+        return events[0]
