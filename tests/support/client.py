@@ -50,9 +50,28 @@ class Client:
         self.send(line.encode() + b"\r\n")
         return self.reply()
 
-    def say_all(self, *lines: str) -> bytes:
-        """Send lines one after the other; the reply to the last."""
-        return [self.say(line) for line in lines][-1]
+    def say_each(self, *lines: str) -> list[bytes]:
+        """Send lines, each once the one before it was answered; the replies."""
+        return [self.say(line) for line in lines]
+
+    def send_message(self, message: bytes) -> bytes:
+        """Send a message that needs no doubling of dots, and its end; the reply."""
+        self.send(message + b".\r\n")
+        return self.reply()
+
+    def submit(self, message: bytes, recipient: str) -> bytes:
+        """A whole transaction; the reply to the message, or to what didn't get so far."""
+        for command in ("MAIL FROM:<carol@example.com>", f"RCPT TO:<{recipient}>", "DATA"):
+            reply = self.say(command)
+            if reply[:1] not in b"23":
+                return reply
+        return self.send_message(message)
+
+    def submit_until_taken(self, message: bytes, recipient: str) -> None:
+        """Submit as a mail program does, again while it is told so: the service spares a relay that was away."""
+        while (reply := self.submit(message, recipient)).startswith(b"451 4.4.1 "):
+            pass
+        assert reply.startswith(b"250 "), reply
 
     def start_tls(self) -> None:
         """Ask for TLS and shake hands."""

@@ -1,0 +1,150 @@
+"""Mail programs submit, each with every mechanism it knows, over both kinds of TLS; what arrives is what they sent."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.peers.conftest import PASSWORD, USER
+from tests.support import programs
+from tests.support.events import Events
+from tests.support.sendmail import Sendmail
+from tests.support.server import HOSTNAME, Server, Settings
+
+SENDER = "carol@example.com"
+RECIPIENT = "alice@test.example"
+
+MESSAGE = "\r\n".join(
+    (
+        "From: Carol <carol@example.com>",
+        "To: Alice <alice@test.example>",
+        "Subject: Every line as it is",
+        "Date: Sat, 21 Nov 2026 04:29:07 +0100",
+        "Message-ID: <1@example.com>",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Transfer-Encoding: 8bit",
+        "X-Folded: one",
+        "\ttwo",
+        "",
+        ".",
+        "..",
+        ".dots at the start, and at the end.",
+        "From here on",
+        "Grüße, 8 bits wide",
+        "blanks behind  ",
+        "\t",
+        "",
+        "a long line " + "x" * 900,
+        "",
+        "the last line",
+        "",
+    )
+).encode()
+
+
+@pytest.fixture(scope="module")
+def relay(sendmail_of_module: Sendmail) -> Sendmail:
+    return sendmail_of_module
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return {"auth": {"require_tls": False}}  # for gsasl, which says STARTTLS before EHLO
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> Path:
+    path = tmp_path / "message"
+    path.write_bytes(MESSAGE)
+    return path
+
+
+def run(*command: str, message: Path | None = None) -> None:
+    """Run a mail program with nothing of the user's own configuration, and expect it to be content."""
+    programs.require(command[0])
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    with (message or Path(os.devnull)).open("rb") as standard_input:
+        result = subprocess.run(command, stdin=standard_input, capture_output=True, env=environment, timeout=30)
+    assert result.returncode == 0, (result.stdout + result.stderr).decode()
+
+
+def submit_with_swaks(server: Server, kind: str, mechanism: str, message: Path) -> None:
+    # It ends the message with an empty line of its own, so the last line of the file goes without its end.
+    message.write_bytes(MESSAGE.removesuffix(b"\r\n"))
+    run(
+        *("swaks", "--server", "127.0.0.1", "--port", str(server.ports[kind])),
+        *("--tls" if kind == "starttls" else "--tls-on-connect", "--tls-verify"),
+        *("--tls-ca-path", str(server.certificate_authority)),
+        *("--auth", mechanism, "--auth-user", USER, "--auth-password", PASSWORD),
+        *("--from", SENDER, "--to", RECIPIENT, "--helo", "client.example", "--data", f"@{message}"),
+    )
+
+
+def submit_with_msmtp(server: Server, kind: str, mechanism: str, message: Path) -> None:
+    run(
+        *("msmtp", "--host=127.0.0.1", f"--port={server.ports[kind]}"),
+        *("--tls=on", f"--tls-starttls={'on' if kind == 'starttls' else 'off'}"),
+        f"--tls-trust-file={server.certificate_authority}",
+        *(f"--auth={mechanism.lower()}", f"--user={USER}", f"--passwordeval=echo {PASSWORD}"),
+        *("--set-date-header=off", "--set-msgid-header=off", f"--from={SENDER}", "--", RECIPIENT),
+        message=message,
+    )
+
+
+def submit_with_curl(server: Server, kind: str, mechanism: str, message: Path) -> None:
+    scheme = "smtp" if kind == "starttls" else "smtps"
+    run(
+        *("curl", "--no-progress-meter", f"{scheme}://127.0.0.1:{server.ports[kind]}/client.example", "--ssl-reqd"),
+        *("--cacert", str(server.certificate_authority)),
+        *("--login-options", f"AUTH={mechanism}", "--user", f"{USER}:{PASSWORD}"),
+        *("--mail-from", SENDER, "--mail-rcpt", RECIPIENT, "--upload-file", str(message)),
+    )
+
+
+def submit_with_smtplib(server: Server, kind: str, mechanism: str, message: Path) -> None:
+    context = server.client_context()
+    if kind == "implicit":
+        client: smtplib.SMTP = smtplib.SMTP_SSL("127.0.0.1", server.ports[kind], "client.example", context=context)
+    else:
+        client = smtplib.SMTP("127.0.0.1", server.ports[kind], "client.example")
+    with client:
+        if kind == "starttls":
+            client.starttls(context=context)
+        client.ehlo()
+        client.user, client.password = USER, PASSWORD
+        client.auth(mechanism, getattr(client, f"auth_{mechanism.lower().replace('-', '_')}"))
+        assert client.sendmail(SENDER, [RECIPIENT], message.read_bytes(), ["BODY=8BITMIME"]) == {}
+
+
+Submit = Callable[[Server, str, str, Path], None]
+
+
+@pytest.mark.parametrize("kind", ["starttls", "implicit"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+@pytest.mark.parametrize("submit", [submit_with_swaks, submit_with_msmtp, submit_with_curl, submit_with_smtplib])
+def test_a_message_arrives_as_it_was_sent(
+    submit: Submit, mechanism: str, kind: str, server: Server, sendmail: Sendmail, events: Events, message: Path
+) -> None:
+    submit(server, kind, mechanism, message)
+    [delivery] = sendmail.deliveries()
+    assert (delivery.sender, delivery.recipient) == (SENDER, RECIPIENT)
+    assert delivery.content == MESSAGE.replace(b"\r\n", b"\n")
+    assert delivery.trace.count(b"\nReceived: ") == 2
+    assert f"Received: by {HOSTNAME} with ESMTPSA (TLSv1.3 ".encode() in delivery.trace
+    login = events.wait("auth")
+    assert (login["result"], login["user"], login["mech"]) == ("ok", f"{USER}@example.com", mechanism)
+    assert events.wait("message")["result"] == "ok"
+
+
+def test_gsasl_logs_in(server: Server, events: Events) -> None:
+    run(
+        *("gsasl", "--smtp", "--connect", f"127.0.0.1:{server.ports['none']}", "--no-starttls"),
+        *("--mechanism", "CRAM-MD5", "--authentication-id", USER, "--password", PASSWORD, "--quiet"),
+    )
+    assert events.wait("auth")["result"] == "ok"
