@@ -111,9 +111,8 @@ class ClientStream:
         if line is None:
             await self.flush()
             self._deadline.set(self.timeout)
-            while line is None:
+            while (line := self.take_line(limit)) is None:  # it may have come while the client took its replies
                 await self._more()
-                line = self.take_line(limit)
         return line
 
     async def chunk(self) -> bytes:
@@ -189,6 +188,8 @@ class ClientStream:
 
     def close(self) -> None:
         """Send what was written, as far as the client takes it in a moment, and close."""
+        if self.is_lost:
+            self._deadline.close()  # a wait that was refused had set it
         if self.is_lost or self._is_closing:
             return
         self._send()
