@@ -33,7 +33,11 @@ def stage() -> Iterator[Callable[[Transcript], Stage]]:
         yield find
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=[str(path.relative_to(FOLDER).with_suffix("")) for path in TRANSCRIPTS])
+def name(path: Path) -> str:
+    return str(path.relative_to(FOLDER).with_suffix(""))
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=name)
 def test_dialogue(path: Path, stage: Callable[[Transcript], Stage]) -> None:
     transcript = Transcript.read(path)
     server, sink = stage(transcript)

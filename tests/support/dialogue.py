@@ -42,6 +42,11 @@ class Step:
     sign: str
     texts: tuple[str, ...]
 
+    @property
+    def text(self) -> str:
+        """What stands behind the sign, where that is one line."""
+        return self.texts[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
@@ -66,7 +71,7 @@ class Transcript:
             elif name in headers:
                 headers[name].append(value)
             elif line == "TLS":
-                steps.append(Step(number, "TLS", ()))
+                steps.append(Step(number, "TLS", ("",)))
             elif line.strip() and not line.startswith("#"):
                 raise ValueError(f"{path}:{number}: no step of a transcript: {line}")
         listener, *_ = headers["Listener"]
@@ -86,7 +91,7 @@ def play(transcript: Transcript, server: Server, sink: Sink) -> None:
     try:
         for step in transcript.steps:
             try:
-                _perform(step, client, relay)
+                (relay if step.sign[0] in "UR" else client).perform(step)
             except (AssertionError, OSError) as error:
                 said = "".join(f"\n    {line}" for line in (*client.heard, *relay.heard)[-40:])
                 raise DialogueError(f"{transcript.path}:{step.number}: {error}{said}") from error
@@ -120,39 +125,6 @@ def _replies(lines: list[Step]) -> Iterator[Step]:
             texts = []
 
 
-def _perform(step: Step, client: _Client, relay: _Relay) -> None:
-    text = step.texts[0] if step.texts else ""
-    match step.sign, text:
-        case "C:", _:
-            client.send(b"".join(client.fill(line) + b"\r\n" for line in step.texts))
-        case "C!", _:
-            client.send(client.fill(text))
-        case "C", "close":
-            client.close()
-        case "C", "half-close":
-            client.half_close()
-        case "S:", _:
-            client.expect(text)
-        case "S", "close":
-            client.expect_end()
-        case "S", code:
-            client.expect_reply(code)
-        case "TLS", _:
-            client.start_tls()
-        case "U:", _:
-            relay.expect(text)
-        case "U", "Received":
-            relay.expect_trace_field()
-        case "U", "close":
-            relay.expect_end()
-        case "R:", _:
-            relay.answer(step.texts)
-        case "R", _ if text.startswith("close"):
-            relay.close(text.removeprefix("close").removeprefix(": "))
-        case sign, _:
-            raise ValueError(f"line {step.number}: nobody knows what {sign} {text} is")
-
-
 def _matches(pattern: str, line: bytes) -> bool:
     """Whether a line, ended by CRLF, is as written; ANYTHING stands for any octets of one line."""
     expression = rb".*".join(re.escape(part.encode()) for part in pattern.split(ANYTHING))
@@ -165,7 +137,7 @@ def _check(pattern: str, line: bytes) -> None:
 
 
 class _Client:
-    """The mail program."""
+    """The mail program, and what it hears of the service."""
 
     def __init__(self, server: Server, kind: str) -> None:
         self._server = server
@@ -173,6 +145,27 @@ class _Client:
         self._input = self._socket.makefile("rb")
         self._challenge = b""
         self.heard: list[str] = []
+
+    def perform(self, step: Step) -> None:
+        match step.sign, step.text:
+            case "C:", _:
+                self.send(b"".join(self.fill(line) + b"\r\n" for line in step.texts))
+            case "C!", text:
+                self.send(self.fill(text))
+            case "C", "close":
+                self.close()
+            case "C", "half-close":
+                self._socket.shutdown(socket.SHUT_WR)
+            case "S:", pattern:
+                self.expect(pattern)
+            case "S", "close":
+                self.expect_end()
+            case "S", code:
+                self.expect_reply(code)
+            case "TLS", _:
+                self.start_tls()
+            case _:
+                raise DialogueError(f"there is no such step: {step.sign} {step.text}")
 
     def send(self, octets: bytes) -> None:
         self.heard.append(f"C: {octets!r}"[:200])
@@ -211,9 +204,6 @@ class _Client:
         self._socket = self._server.encrypt(self._socket)
         self._input = self._socket.makefile("rb")
 
-    def half_close(self) -> None:
-        self._socket.shutdown(socket.SHUT_WR)
-
     def close(self) -> None:
         self._input.close()
         self._socket.close()
@@ -243,7 +233,8 @@ class _Client:
 
 
 def _unescape(escape: str) -> str:
-    return {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}.get(escape[1]) or chr(int(escape[2:], 16))
+    letters = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
+    return letters.get(escape[1]) or bytes.fromhex(escape[2:]).decode("latin-1")
 
 
 class _Relay:
@@ -259,6 +250,21 @@ class _Relay:
             sink.lines.get()
         sink.answer = self._decide
         self._pushed_back: list[bytes] = []
+
+    def perform(self, step: Step) -> None:
+        match step.sign, step.text:
+            case "U:", pattern:
+                self.expect(pattern)
+            case "U", "Received":
+                self.expect_trace_field()
+            case "U", "close":
+                self.expect_end()
+            case "R:", _:
+                self.answer(step.texts)
+            case "R", text if text.startswith("close"):
+                self.close(text.removeprefix("close").removeprefix(": "))
+            case _:
+                raise DialogueError(f"there is no such step: {step.sign} {step.text}")
 
     def expect(self, pattern: str) -> None:
         while not (line := self._read()):

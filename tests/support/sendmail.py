@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,10 @@ DELIVER = """\
 file=$(mktemp "$1/.XXXXXXXXXX") && { printf 'Delivered-To: %s\\n' "$2"; cat; } > "$file" && mv "$file" "$1/${file##*/.}"
 """
 
+_TRACE = re.compile(
+    rb"Delivered-To: (?P<recipient>.*)\nReturn-Path: <(?P<sender>.*)>\n(?:Received: .*\n(?:[ \t].*\n)*)*"
+)
+
 # Named so that libc takes it for an address; see the module's docstring.
 RENAME_HOST = 'hostname 127.0.0.1 && exec "$@"'
 
@@ -58,21 +63,11 @@ class Delivery:
     @classmethod
     def parse(cls, octets: bytes) -> Delivery:
         """Take a delivered file apart."""
-        fields = {}
-        lines = octets.splitlines(keepends=True)
-        end = 0
-        for end, line in enumerate(lines):
-            name, _, value = line.partition(b":")
-            if name in (b"Delivered-To", b"Return-Path"):
-                fields[name] = value.strip().decode()
-            elif name != b"Received" and not (line[:1] in b" \t" and fields):
-                break
-        return cls(
-            fields[b"Delivered-To"],
-            fields[b"Return-Path"].strip("<>"),
-            b"".join(lines[:end]),
-            b"".join(lines[end:]),
-        )
+        trace = _TRACE.match(octets)
+        if trace is None:
+            raise ValueError(f"no trace fields on top: {octets[:200]!r}")
+        recipient, sender = trace["recipient"].decode(), trace["sender"].decode()
+        return cls(recipient, sender, trace[0], octets[trace.end() :])
 
 
 class Sendmail:
@@ -114,16 +109,18 @@ class Sendmail:
         """Start it, or start it again, on the same port."""
         # -bD stays in the foreground; -D and -d89.10 write into a file what would go to syslog.
         logging = ("-D", str(self.folder / "log"), "-d89.10")
-        command = [*_namespaces(), str(self.folder / "sendmail"), *logging, "-C", str(self._configuration), "-bD", "-q1h"]
+        daemon = [str(self.folder / "sendmail"), *logging, "-C", str(self._configuration), "-bD", "-q1h"]
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [*_namespaces(), *daemon], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
             wait_until_accepting(self.port, lambda: self._process is not None and self._process.poll() is None)
         except TimeoutError as error:
             self.stop()
-            raise RuntimeError(f"sendmail did not come up:\n{(self.folder / 'output').read_text()}{self.log()}") from error
+            raise RuntimeError(
+                f"sendmail did not come up:\n{(self.folder / 'output').read_text()}{self.log()}"
+            ) from error
 
     def stop(self) -> None:
         """End it and its sessions, at once."""
@@ -190,11 +187,11 @@ class Sendmail:
             **{name: value for name, value in options.items() if value is not None},
         }
         source = Path(__file__).with_name("sendmail.mc")
-        command = ["m4", f"-I{CONFIGURATION}", *(f"-D{name}={value}" for name, value in definitions.items()), source]
-        self._configuration.write_bytes(_run(command, self.folder))
+        arguments = [f"-D{name}={value}" for name, value in definitions.items()]
+        self._configuration.write_bytes(_run(["m4", f"-I{CONFIGURATION}", *arguments, str(source)], self.folder))
         self._configuration.chmod(0o644)
         # The aliases are a database, which -bi makes.
-        _run([*_namespaces(), self.folder / "sendmail", "-C", self._configuration, "-bi"], self.folder)
+        _run([*_namespaces(), str(self.folder / "sendmail"), "-C", str(self._configuration), "-bi"], self.folder)
 
     @property
     def _configuration(self) -> Path:
@@ -207,7 +204,7 @@ def _namespaces() -> list[str]:
     return ["unshare", *as_user, "--uts", "--pid", "--fork", "--kill-child", "sh", "-c", RENAME_HOST, "sh"]
 
 
-def _run(command: list[str | Path], folder: Path) -> bytes:
+def _run(command: list[str], folder: Path) -> bytes:
     result = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True)
     if result.returncode:
         raise RuntimeError(f"{command[0]} failed: {(result.stderr + result.stdout).decode('utf-8', 'replace')}")

@@ -14,13 +14,14 @@ octet that arrives is kept by connection, and as lines, over all connections, in
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Self
 
 from tests.support.network import PATIENCE
@@ -123,65 +124,71 @@ class Sink:
         thread.start()
 
 
-@dataclass(eq=False)
 class Connection:
-    """One connection to the sink, served by a thread of its own."""
+    """One connection to the sink: a thread reads whatever comes, whenever it comes, another answers it in turn."""
 
-    sink: Sink
-    _socket: socket.socket
-    received: bytearray = field(default_factory=bytearray)
-    messages: list[bytes] = field(default_factory=list)
-    """The messages that were ended by a dot, as they came: dots still doubled, without the last line."""
-    is_over: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, sink: Sink, sock: socket.socket) -> None:
+        self._sink = sink
+        self._socket = sock
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.received = bytearray()
+        self.messages: list[bytes] = []
+        """The messages that were ended by a dot, as they came: dots still doubled, without the last line."""
+        self.is_over = threading.Event()
+        self._is_reset = False
 
     def serve(self) -> None:
         """Talk until one of both ends it."""
+        reader = threading.Thread(target=self._read, daemon=True)
+        reader.start()
         try:
             if self._do("connect"):
                 self._serve_commands()
         except OSError:
-            pass  # reset by the other end, which is the other end's right
+            pass  # reset by the other end, which is its right
         finally:
+            if not self._is_reset:
+                self.close()
+            reader.join(PATIENCE)
             self._socket.close()
-            self.sink.lines.put((self, b""))
             self.is_over.set()
 
     def close(self) -> None:
-        """End it from another thread."""
-        try:
+        """End it, from whatever thread."""
+        with contextlib.suppress(OSError):  # it may have ended already
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it has ended already
+
+    def _read(self) -> None:
+        """Keep every line, until the connection ends."""
+        with contextlib.suppress(OSError), self._socket.makefile("rb") as stream:
+            while line := stream.readline():
+                self.received += line
+                self._sink.lines.put((self, line))
+                self._lines.put(line)
+        self._sink.lines.put((self, b""))
+        self._lines.put(b"")
 
     def _serve_commands(self) -> None:
-        with self._socket.makefile("rb") as stream:
-            while line := self._read(stream.readline()):
-                step = line.decode("latin-1").rstrip("\r\n")
-                answer = self.sink.answer(step)
-                if not self._carry_out(answer):
-                    return
-                if step.upper() == "QUIT":
-                    return
-                if step.upper() == "DATA" and answer.octets.startswith(b"354"):
-                    if not (self._do("content") and self._take_message(stream.readline) and self._do(".")):
-                        return
+        while line := self._lines.get():
+            step = line.decode("latin-1").rstrip("\r\n")
+            answer = self._sink.answer(step)
+            if not self._carry_out(answer) or step.upper() == "QUIT":
+                return
+            is_data = step.upper() == "DATA" and answer.octets.startswith(b"354")
+            if is_data and not (self._do("content") and self._take_message() and self._do(".")):
+                return
 
-    def _take_message(self, read_line: Callable[[], bytes]) -> bool:
-        start = len(self.received)
-        while line := self._read(read_line()):
+    def _take_message(self) -> bool:
+        lines: list[bytes] = []
+        while line := self._lines.get():
             if line == b".\r\n":
-                self.messages.append(bytes(self.received[start : -len(line)]))
+                self.messages.append(b"".join(lines))
                 return True
+            lines.append(line)
         return False
 
-    def _read(self, line: bytes) -> bytes:
-        self.received += line
-        if line:
-            self.sink.lines.put((self, line))
-        return line
-
     def _do(self, step: str) -> bool:
-        return self._carry_out(self.sink.answer(step))
+        return self._carry_out(self._sink.answer(step))
 
     def _carry_out(self, answer: Answer) -> bool:
         """Do what the script says; whether it goes on."""
@@ -189,14 +196,13 @@ class Connection:
             return False
         self._socket.sendall(answer.octets)
         if answer.then == "reset":
+            # The reader is let go without a word to the other end: closing then sends nothing but the reset.
+            self._is_reset = True
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._socket.shutdown(socket.SHUT_RD)
         elif answer.then == "half-close":
             self._socket.shutdown(socket.SHUT_WR)
         if answer.then in ("silence", "half-close"):
-            self._read_all()
-        return answer.then == "continue"
-
-    def _read_all(self) -> None:
-        with self._socket.makefile("rb") as stream:
-            while self._read(stream.readline()):
+            while self._lines.get():
                 pass
+        return answer.then == "continue"
