@@ -7,11 +7,13 @@ for "implicit" listeners: the session does it, so that there is one way into TLS
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import os
 import socket
 import ssl
+import stat
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ from submission.smtp.session import Session
 
 BACKLOG = 1024
 """Connections that the kernel holds until we accept them."""
+LAST_WORDS = 1.0
+"""Seconds that clients have for taking our goodbye when the service ends."""
 
 
 class BindError(Exception):
@@ -87,8 +91,11 @@ class Sessions:
         except TimeoutError:
             for session in tuple(self._all):
                 session.cancel()
-            async with asyncio.timeout(1):
-                await self._empty.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._empty.wait()
+            for session in tuple(self._all):
+                session.abort()
 
 
 class Listener:
@@ -163,9 +170,9 @@ def _bind_unix(path: Path) -> socket.socket:
         try:
             sock.bind(str(path))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or _answers(path):
+            if error.errno != errno.EADDRINUSE or not _is_left_behind(path):
                 raise
-            path.unlink()  # left behind by a server that ended without ceremony
+            path.unlink()
             sock.bind(str(path))
         path.chmod(0o666)  # whoever reaches the folder may connect, as to a port
     except OSError:
@@ -174,10 +181,13 @@ def _bind_unix(path: Path) -> socket.socket:
     return sock
 
 
-def _answers(path: Path) -> bool:
-    """Whether a server stands behind a Unix socket's path."""
+def _is_left_behind(path: Path) -> bool:
+    """Whether a path is that of a Unix socket whose server ended without ceremony."""
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(str(path)) == 0
+        probe.setblocking(False)
+        return probe.connect_ex(str(path)) == errno.ECONNREFUSED
 
 
 def _explain(error: OSError, address: object) -> str:

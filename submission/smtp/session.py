@@ -129,6 +129,10 @@ class Session(SMTP):
         if self._handler_coroutine is not None:
             self._handler_coroutine.cancel()
 
+    def abort(self) -> None:
+        """Drop the connection, whatever the client has still to be told."""
+        self._stream.transport.abort()
+
     # The loop
 
     @property
