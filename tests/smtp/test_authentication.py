@@ -1,0 +1,400 @@
+"""AUTH against a real store: the exchange by itself, and a session's logins over a socket pair."""
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from submission.config.settings import Settings
+from submission.core import replies
+from submission.core.addresses import Login
+from submission.core.replies import Reply
+from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, MAX_RESPONSE, Mechanism, Step, Success
+from submission.core.sasl.cram_md5 import CramMd5Mechanism
+from submission.core.sasl.login import LoginMechanism
+from submission.core.sasl.plain import PlainMechanism
+from submission.core.transaction import Identity, Peer, Via
+from submission.credentials import open_authenticator, open_store
+from submission.credentials.accounts import set_disabled, set_password
+from submission.credentials.authenticator import Authenticator
+from submission.credentials.sealing import Sealer
+from submission.relay.upstream import Pool
+from submission.smtp.answers import Answers
+from submission.smtp.authentication import Authentication, ExchangeError, Verdict, decode, decode_initial, exchange
+from submission.smtp.listener import Shared
+from submission.smtp.stream import ClientStream
+
+ALICE = Login("alice", "example.com")
+PASSWORD = "tanstaaf\u00e9"
+NONCE = b"1896.697170952@example.com"
+CHALLENGE = b"<" + NONCE + b">"
+
+
+def make_settings(folder: Path, **auth: object) -> Settings:
+    return Settings.model_validate(
+        {
+            "hostname": "mail.example.com",
+            "state_dir": str(folder),
+            "listen": [{"address": "127.0.0.1:1", "tls": "none"}],
+            "relay": {"address": f"unix:{folder}/nobody"},
+            "auth": {"realm": "example.com", **auth},
+            "limits": {"auth_failures": 3},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three accounts: alice, bob who is disabled, carol of whom no secret is kept."""
+    folder = tmp_path_factory.mktemp("state")
+    settings = make_settings(folder)
+    store, sealer = open_store(settings.store.url), Sealer.from_file(settings.store.key_file)
+    for user in ("alice", "bob", "carol"):
+        login = Login(user, "example.com")
+        set_password(store, sealer, login, PASSWORD, may_create=True, keep_secret=user != "carol")
+    set_disabled(store, Login("bob", "example.com"), is_disabled=True)
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def authenticator(folder: Path) -> Iterator[Authenticator]:
+    authenticator = open_authenticator(make_settings(folder))
+    yield authenticator
+    authenticator.close()
+
+
+def plain(user: str, password: str = PASSWORD) -> bytes:
+    return b"\0" + user.encode() + b"\0" + password.encode()
+
+
+def cram(user: str, challenge: bytes, password: str = PASSWORD) -> bytes:
+    return user.encode() + b" " + hmac.new(password.encode(), challenge, "md5").hexdigest().encode()
+
+
+# base64
+
+
+@given(st.binary(max_size=100))
+def test_base64_comes_back(data: bytes) -> None:
+    assert decode(base64.b64encode(data)) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"=",
+        b"a",
+        b"ab",
+        b"abc",
+        b"ab=c",
+        b"abc==",
+        b"abcd=",
+        b"ab cd",
+        b" abcd",
+        b"abc\xff",
+        b"ab-_",
+        b"====",
+        b"YQ==YQ==",
+    ],
+)
+def test_what_is_no_base64(text: bytes) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        decode(text)
+    assert caught.value.reply is replies.AUTH_BAD_BASE64
+    assert str(caught.value) == "bad-base64"
+
+
+def test_initial_responses() -> None:
+    assert decode_initial(None) is None
+    assert decode_initial(b"=") == b""
+    assert decode_initial(b"YQ==") == b"a"
+    with pytest.raises(ExchangeError):
+        decode_initial(b"==")
+
+
+# The exchange
+
+
+async def run(
+    machine: Mechanism, initial: bytes | None, authenticator: Authenticator, *answers: bytes
+) -> tuple[Verdict, list[bytes]]:
+    """The verdict, and the challenges that the client saw."""
+    challenges = []
+    waiting = list(answers)
+
+    async def ask(challenge: bytes) -> bytes:
+        challenges.append(challenge)
+        return waiting.pop(0)
+
+    verdict = await exchange(machine, initial, ask, authenticator)
+    assert not waiting
+    return verdict, challenges
+
+
+async def test_plain(authenticator: Authenticator) -> None:
+    assert await run(PlainMechanism(NONCE), plain("alice"), authenticator) == (Verdict(ALICE, "alice"), [])
+    answer = base64.b64encode(plain("alice@example.com"))
+    verdict, challenges = await run(PlainMechanism(NONCE), None, authenticator, answer)
+    assert (verdict, challenges) == (Verdict(ALICE, "alice@example.com"), [b""])
+
+
+async def test_login(authenticator: Authenticator) -> None:
+    answers = (base64.b64encode(b"alice"), base64.b64encode(PASSWORD.encode()))
+    verdict, challenges = await run(LoginMechanism(NONCE), None, authenticator, *answers)
+    assert verdict == Verdict(ALICE, "alice")
+    assert [base64.b64decode(challenge) for challenge in challenges] == [b"Username:", b"Password:"]
+
+
+async def test_cram_md5(authenticator: Authenticator) -> None:
+    verdict, challenges = await run(
+        CramMd5Mechanism(NONCE), None, authenticator, base64.b64encode(cram("alice", CHALLENGE))
+    )
+    assert verdict == Verdict(ALICE, "alice")
+    assert challenges == [base64.b64encode(CHALLENGE)]
+
+
+@pytest.mark.parametrize(
+    "user", ["mallory", "bob", "alice@example.net", "a\u0000lice", "al\nice", "@", "x" * 300, "Alice"]
+)
+async def test_who_does_not_get_in_by_password(authenticator: Authenticator, user: str) -> None:
+    if "\0" not in user:
+        verdict, _ = await run(PlainMechanism(NONCE), plain(user), authenticator)
+        assert verdict.login is None
+        assert verdict.reason in (BAD_CREDENTIALS, MALFORMED)
+
+
+@pytest.mark.parametrize("user", ["mallory", "bob", "carol", "alice@example.net", "Alice"])
+async def test_who_does_not_get_in_by_secret(authenticator: Authenticator, user: str) -> None:
+    answer = base64.b64encode(cram(user, CHALLENGE))
+    verdict, _ = await run(CramMd5Mechanism(NONCE), None, authenticator, answer)
+    assert verdict == Verdict(None, user, BAD_CREDENTIALS)
+
+
+@pytest.mark.parametrize("password", ["", "tanstaaf", PASSWORD + " ", PASSWORD.upper(), "x" * 2000])
+async def test_wrong_passwords(authenticator: Authenticator, password: str) -> None:
+    verdict, _ = await run(PlainMechanism(NONCE), plain("alice", password), authenticator)
+    assert verdict.login is None
+    verdict, _ = await run(
+        CramMd5Mechanism(NONCE), None, authenticator, base64.b64encode(cram("alice", CHALLENGE, password))
+    )
+    assert verdict.login is None
+
+
+async def test_an_answer_to_another_challenge(authenticator: Authenticator) -> None:
+    answer = base64.b64encode(cram("alice", b"<another@example.com>"))
+    verdict, _ = await run(CramMd5Mechanism(NONCE), None, authenticator, answer)
+    assert verdict.login is None
+
+
+async def test_a_client_breaks_off(authenticator: Authenticator) -> None:
+    with pytest.raises(ExchangeError, match="aborted") as caught:
+        await run(LoginMechanism(NONCE), None, authenticator, b"*")
+    assert caught.value.reply is replies.AUTH_ABORTED
+
+
+class Gullible:
+    """A mechanism that is content with anything: a fault of ours, if we ever made one."""
+
+    NAME = "GULLIBLE"
+    SENDS_PASSWORD = False
+    NEEDS_SECRET = False
+
+    def __init__(self, nonce: bytes) -> None:
+        pass
+
+    def start(self, initial: bytes | None) -> Step:
+        return Success("alice")
+
+    def respond(self, data: bytes) -> Step:
+        raise NotImplementedError
+
+    def resolve(self, answer: bool | bytes | None) -> Step:
+        raise NotImplementedError
+
+
+async def test_without_the_store_s_word_nobody_is_anybody(authenticator: Authenticator) -> None:
+    verdict, _ = await run(Gullible(NONCE), None, authenticator)
+    assert verdict == Verdict(None, "alice", BAD_CREDENTIALS)
+
+
+# A session's logins
+
+
+class Client:
+    """One end of the session; the other is `authentication`."""
+
+    def __init__(
+        self,
+        authentication: Authentication,
+        peer: Peer,
+        stream: ClientStream,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._authentication = authentication
+        self._stream = stream
+        self.peer = peer
+        self.mechanisms = authentication.mechanisms
+        self.reader = reader
+        self.writer = writer
+
+    async def auth(self, argument: bytes, *lines: bytes) -> Reply:
+        """The reply to AUTH and the lines that follow it."""
+        self.writer.writelines(line + b"\r\n" for line in lines)
+        reply = await self._authentication.authenticate(argument)
+        assert not self._stream.has_input
+        await self._stream.flush()
+        return reply
+
+
+class Feeder(asyncio.Protocol):
+    stream: ClientStream
+
+    def data_received(self, data: bytes) -> None:
+        self.stream.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.stream.feed_loss()
+
+
+@contextlib.asynccontextmanager
+async def session(settings: Settings, tls: str = "TLSv1.3") -> AsyncIterator[Client]:
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    transport, feeder = await loop.create_connection(Feeder, sock=ours)
+    stream = feeder.stream = ClientStream(loop, transport, 30.0)
+    peer = Peer("0123456789ab", "192.0.2.1", tls)
+    authenticator = open_authenticator(settings)
+    shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
+    try:
+        yield Client(Authentication(shared, peer, stream, Answers(stream)), peer, stream, reader, writer)
+    finally:
+        authenticator.close()
+        transport.abort()
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+
+GOOD = b"PLAIN " + base64.b64encode(plain("alice"))
+BAD = b"PLAIN " + base64.b64encode(plain("alice", "wrong"))
+
+
+async def test_a_login_gives_an_identity_once(folder: Path) -> None:
+    async with session(make_settings(folder)) as client:
+        assert client.peer.identity is None
+        assert await client.auth(GOOD) is replies.AUTH_OK
+        assert client.peer.identity == Identity(Via.AUTH, ALICE)
+        assert await client.auth(GOOD) is replies.AUTH_ALREADY
+        assert await client.auth(b"PLAIN") is replies.AUTH_ALREADY
+
+
+@pytest.mark.parametrize("argument", [b"plain", b"Plain", b"  PLAIN  "])
+async def test_names_of_mechanisms_have_no_case(folder: Path, argument: bytes) -> None:
+    async with session(make_settings(folder)) as client:
+        assert await client.auth(argument, base64.b64encode(plain("alice"))) is replies.AUTH_OK
+
+
+async def test_the_client_sees_the_challenges(folder: Path) -> None:
+    async with session(make_settings(folder)) as client:
+        answers = base64.b64encode(b"alice"), base64.b64encode(PASSWORD.encode())
+        assert await client.auth(b"LOGIN", *answers) is replies.AUTH_OK
+        assert await client.reader.readexactly(36) == b"334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "lines", "reply"),
+    [
+        (b"", (), replies.AUTH_NEEDS_MECHANISM),
+        (b"PLAIN a b", (), replies.AUTH_NEEDS_MECHANISM),
+        (b"DIGEST-MD5", (), replies.AUTH_UNKNOWN_MECHANISM),
+        (b"PL\xc3\x84IN", (), replies.AUTH_UNKNOWN_MECHANISM),
+        (b"PLAIN !", (), replies.AUTH_BAD_BASE64),
+        (b"PLAIN", (b"!",), replies.AUTH_BAD_BASE64),
+        (b"PLAIN", (b"a\0b",), replies.AUTH_BAD_BASE64),
+        (b"PLAIN", (b"*",), replies.AUTH_ABORTED),
+        (b"LOGIN", (b"YWxpY2U=", b"*"), replies.AUTH_ABORTED),
+        (b"PLAIN", (b"A" * (MAX_RESPONSE - 1),), replies.AUTH_LINE_TOO_LONG),
+        (b"PLAIN =", (), replies.AUTH_FAILED),
+        (b"PLAIN", (b"",), replies.AUTH_FAILED),
+        (BAD, (), replies.AUTH_FAILED),
+    ],
+)
+async def test_what_goes_wrong(folder: Path, argument: bytes, lines: tuple[bytes, ...], reply: Reply) -> None:
+    async with session(make_settings(folder)) as client:
+        assert await client.auth(argument, *lines) is reply
+        assert client.peer.identity is None
+        assert await client.auth(GOOD) is replies.AUTH_OK  # and leaves nothing behind
+
+
+async def test_failures_are_counted_and_only_they(folder: Path) -> None:
+    async with session(make_settings(folder)) as client:
+        seen = [await client.auth(argument) for argument in (BAD, b"PLAIN !", BAD, b"XFOO", BAD)]
+        assert [reply.code for reply in seen] == [535, 501, 535, 504, 421]
+        assert seen[-1] is replies.TOO_MANY_AUTH_FAILURES
+
+
+async def test_without_tls_nothing_is_offered_and_nothing_taken(folder: Path) -> None:
+    async with session(make_settings(folder), tls="") as client:
+        assert client.mechanisms == ()
+        assert await client.auth(b"CRAM-MD5") is replies.ENCRYPTION_REQUIRED
+        assert await client.auth(GOOD) is replies.ENCRYPTION_REQUIRED
+        assert await client.auth(b"XFOO") is replies.TLS_REQUIRED
+        assert client.peer.identity is None
+
+
+async def test_without_tls_at_most_mechanisms_that_send_no_password(folder: Path) -> None:
+    async with session(make_settings(folder, require_tls=False), tls="") as client:
+        assert client.mechanisms == ("CRAM-MD5",)
+        assert await client.auth(GOOD) is replies.ENCRYPTION_REQUIRED
+        assert await client.auth(b"LOGIN") is replies.ENCRYPTION_REQUIRED
+        assert await client.auth(b"XFOO") is replies.AUTH_UNKNOWN_MECHANISM
+        assert client.peer.identity is None
+
+
+async def test_only_mechanisms_of_the_configuration(folder: Path) -> None:
+    async with session(make_settings(folder, mechanisms=["LOGIN"])) as client:
+        assert client.mechanisms == ("LOGIN",)
+        assert await client.auth(GOOD) is replies.AUTH_UNKNOWN_MECHANISM
+
+
+async def test_a_store_out_of_order_is_not_a_wrong_password(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    async with session(settings) as client:
+        database = tmp_path / settings.store.url.removeprefix("sqlite:")
+        await asyncio.to_thread(database.write_bytes, b"no database at all, but long enough for one" * 99)
+        assert await client.auth(GOOD) is replies.AUTH_UNAVAILABLE
+        assert client.peer.identity is None
+
+
+async def test_the_log_tells_reasons_and_no_secrets(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with session(make_settings(folder)) as client:
+        await client.auth(BAD)
+        await client.auth(b"PLAIN !")
+        await client.auth(b"PLAIN", b"*")
+        await client.auth(GOOD)
+    records = [vars(record) for record in caplog.records]
+    assert len(records) == 4
+    text = repr(records)
+    for secret in (
+        PASSWORD,
+        "wrong",
+        base64.b64encode(PASSWORD.encode()).decode(),
+        GOOD[6:].decode(),
+        BAD[6:].decode(),
+    ):
+        assert secret not in text
+    for word in (BAD_CREDENTIALS, "bad-base64", "aborted", "alice@example.com", "192.0.2.1", "TLSv1.3"):
+        assert word in text
