@@ -121,7 +121,9 @@ class Session(SMTP):
     def stop(self) -> None:
         """End after the transaction that is under way, at once if there is none."""
         self._is_stopping = True
-        if self._phase in (Phase.CONNECTED, Phase.READY):
+        if self._is_encrypted and not self.peer.tls:
+            self.abort()  # in the middle of a handshake there are no last words
+        elif self._phase in (Phase.CONNECTED, Phase.READY):
             self._stream.interrupt(ServiceStoppingError())
 
     def cancel(self) -> None:
@@ -295,7 +297,11 @@ class Session(SMTP):
         if context is None:
             raise RuntimeError("a listener with TLS has no context")
         self._is_encrypted = True
-        await self._stream.start_tls(context, self)
+        try:
+            await self._stream.start_tls(context, self)
+        except ClientGoneError:
+            self.connection_lost(None)  # asyncio doesn't, for a connection that is lost in the handshake
+            raise
         self.transport = self._stream.transport
         self.peer.forget()
         tls = self.transport.get_extra_info("ssl_object")

@@ -163,7 +163,7 @@ class ClientStream:
             transport = await handshake
         except OSError as error:  # ssl.SSLError among them; a handshake that failed closes the transport
             raise ClientGoneError(f"TLS handshake: {error}") from error
-        if transport is None:
+        if transport is None or transport.get_extra_info("ssl_object") is None:
             raise ClientGoneError("TLS handshake: connection lost")
         self.transport = transport
 
