@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -14,21 +15,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from submission.certificates import write_certificates
 from submission.config.settings import Listen, Settings
 from submission.config.values import TcpAddress, UnixAddress
 from submission.credentials import open_authenticator
 from submission.relay.upstream import Pool
 from submission.smtp import listener as module
+from submission.smtp import stream
 from submission.smtp.listener import BindError, Listener, Sessions, Shared, bind
+from submission.smtp.tls import make_context
 
 ANY_PORT = TcpAddress("127.0.0.1", 0)
 
 
 @contextlib.asynccontextmanager
 async def listening(
-    folder: Path, address: TcpAddress | UnixAddress = ANY_PORT, limits: dict[str, object] | None = None
+    folder: Path,
+    address: TcpAddress | UnixAddress = ANY_PORT,
+    limits: dict[str, object] | None = None,
+    tls: str = "none",
 ) -> AsyncIterator[tuple[socket.socket, Sessions, Listener]]:
-    """A listener without TLS that accepts."""
+    """A listener that accepts."""
     settings = Settings.model_validate(
         {
             "hostname": "mail.example.com",
@@ -38,12 +45,12 @@ async def listening(
             "limits": limits or {},
         }
     )
-    listen = Listen.model_construct(address=address, tls="none")
+    listen = Listen.model_construct(address=address, tls=tls)
     authenticator = open_authenticator(settings)
     shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
     sock = bind(listen)
     sessions = Sessions(settings)
-    listener = Listener(listen, sock, shared, sessions, None)
+    listener = Listener(listen, sock, shared, sessions, _context(folder) if tls != "none" else None)
     await listener.start()
     try:
         yield sock, sessions, listener
@@ -51,6 +58,11 @@ async def listening(
         listener.stop()
         await sessions.drain(0)
         authenticator.close()
+
+
+def _context(folder: Path) -> ssl.SSLContext:
+    write_certificates(folder, ["mail.example.com"])
+    return make_context(folder / "server.pem", folder / "server.key", "1.2")
 
 
 class Client:
@@ -218,6 +230,42 @@ async def test_all_together_have_only_so_many(tmp_path: Path) -> None:
         await second.close()
         await client.close()
         assert await freed(sock)
+
+
+@pytest.mark.parametrize("how", ["garbage", "leaves", "resets", "silence"])
+@pytest.mark.parametrize("tls", ["implicit", "starttls"])
+async def test_handshakes_that_fail_leave_their_places(
+    tmp_path: Path, tls: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "TLS_TIMEOUT", 0.1 if how == "silence" else 30.0)
+    async with listening(tmp_path, limits={"connections_per_ip": 1}, tls=tls) as (sock, sessions, _):
+        for _ in range(3):
+            client = await connect(sock)
+            if tls == "starttls":
+                assert (await client.read_line()).startswith(b"220 ")
+                client.writer.write(b"EHLO a\r\nSTARTTLS\r\n")
+                while not (await client.read_line()).startswith(b"220 "):
+                    pass
+            if how == "garbage":
+                client.writer.write(b"EHLO again\r\n")
+            elif how == "resets":
+                client.writer.transport.abort()
+            if how != "leaves":
+                with contextlib.suppress(ConnectionError):
+                    await client.reader.read()
+            await client.close()
+            async with asyncio.timeout(10):
+                await sessions._empty.wait()
+
+
+async def test_a_service_that_ends_inside_a_handshake_does_not_wait_for_it(tmp_path: Path) -> None:
+    async with listening(tmp_path, tls="implicit") as (sock, sessions, _):
+        client = await connect(sock)
+        while not sessions._all:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await sessions.drain(30)
+        await client.close()
 
 
 async def test_clients_of_a_unix_socket_have_no_address_to_be_counted_by(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from submission.certificates import write_certificates
 from submission.smtp import stream as module
 from submission.smtp.stream import (
     HIGH_WATER,
@@ -21,6 +23,7 @@ from submission.smtp.stream import (
     ClientStream,
     ForeignProtocolError,
 )
+from submission.smtp.tls import make_context
 
 SOON = 30.0
 """Seconds; no test waits for it to be over."""
@@ -455,6 +458,73 @@ async def test_a_line_that_arrives_while_replies_are_flushed_is_seen() -> None:
         await client.receive((16 << 20) - 1000)
         async with asyncio.timeout(5):
             assert await reading == b"NOOP"
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    folder = tmp_path_factory.mktemp("certificates")
+    write_certificates(folder, ["mail.example.com"])
+    return make_context(folder / "server.pem", folder / "server.key", "1.2")
+
+
+def dialogue(sock: socket.socket, *, lines: bytes) -> bytes:
+    """A client in a thread of its own: handshake, some lines, then what it hears until the end."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    sock.settimeout(10)
+    with trusting.wrap_socket(sock) as encrypted:
+        encrypted.sendall(lines)
+        heard = bytearray()
+        while piece := encrypted.recv(1000):
+            heard += piece
+        return bytes(heard)
+
+
+def protocol_of(stream: ClientStream) -> asyncio.Protocol:
+    protocol = stream.transport.get_protocol()
+    assert isinstance(protocol, asyncio.Protocol)
+    return protocol
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["in time", "read before TLS was there"])
+async def test_lines_and_replies_under_tls(context: ssl.SSLContext, is_early: bool) -> None:
+    async with connected() as (stream, client):
+        if not is_early:
+            stream.hold()
+        talking = asyncio.ensure_future(asyncio.to_thread(dialogue, client.sock, lines=b"EHLO a\r\nQUIT\r\n"))
+        if is_early:
+            await until(lambda: stream.has_input)
+            stream.hold()
+        await stream.start_tls(context, protocol_of(stream))
+        assert stream.transport.get_extra_info("ssl_object").version() == "TLSv1.3"
+        assert [await stream.line(LIMIT), await stream.line(LIMIT)] == [b"EHLO a", b"QUIT"]
+        stream.write(b"221 Bye\r\n")
+        stream.close()
+        assert await talking == b"221 Bye\r\n"
+
+
+@pytest.mark.parametrize("hello", [b"EHLO client.example\r\n", b"\x16\x03\x01\0\x05\x01\0\0\x01\0", b""])
+async def test_a_handshake_that_is_none_ends_the_session(context: ssl.SSLContext, hello: bytes) -> None:
+    async with connected() as (stream, client):
+        stream.hold()
+        await client.send(hello)
+        if not hello:
+            client.reset()
+        with pytest.raises(ClientGoneError, match="TLS handshake"):
+            await stream.start_tls(context, protocol_of(stream))
+        stream.feed_loss()  # as the session does, for asyncio tells its protocol nothing
+
+
+async def test_a_handshake_has_its_time(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TLS_TIMEOUT", 0.05)
+    async with connected() as (stream, _):
+        stream.hold()
+        with pytest.raises(ClientGoneError, match="TLS handshake"):
+            await stream.start_tls(context, protocol_of(stream))
+        stream.feed_loss()  # as the session does, for asyncio tells its protocol nothing
 
 
 # The end
