@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import time
 
-from tests.support.network import PATIENCE
+from tests.support.network import wait_until
 from tests.support.server import Server
 
 Event = dict[str, str]
@@ -26,9 +25,5 @@ class Events:
 
     def wait(self, name: str) -> Event:
         """The first event of a name, which may be yet to come: the service logs in its own time."""
-        end = time.monotonic() + PATIENCE
-        while not (events := self.all(name)):
-            if time.monotonic() > end:
-                raise TimeoutError(f"event={name} was not logged, but:\n" + "\n".join(self._server.log()))
-            time.sleep(0.005)  # between looks: a file tells nobody that it has grown
-        return events[0]
+        wait_until(lambda: bool(self.all(name)))
+        return self.all(name)[0]

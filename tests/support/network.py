@@ -1,4 +1,4 @@
-"""Loopback ports: finding a free one, and waiting until somebody listens there."""
+"""Loopback ports, and waiting for what happens in other programs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def free_ports(count: int) -> list[int]:
         for sock in socks:
             sock.bind(("127.0.0.1", 0))
         return [sock.getsockname()[1] for sock in socks]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait for what another program does and doesn't tell. TimeoutError where it never does."""
+    end = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError("what was waited for did not happen")
+        time.sleep(0.005)  # between looks
 
 
 def wait_until_accepting(port: int, is_alive: Callable[[], bool]) -> None:
