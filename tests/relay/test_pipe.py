@@ -381,6 +381,17 @@ async def test_a_body_arrives_whole_and_no_faster_than_it_is_taken() -> None:
         assert (await future).code == 250
 
 
+async def test_the_time_for_taking_a_body_ends_when_it_is_taken() -> None:
+    async with connected() as (pipe, relay):
+        writing = asyncio.ensure_future(pipe.write_body(b"x" * (16 << 20), 0.3))
+        await relay.reader.readexactly(16 << 20)
+        await writing
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.4, over.set_result, None)
+        await over
+        assert pipe.is_idle
+
+
 async def test_a_relay_that_takes_nothing_is_given_up() -> None:
     async with connected() as (pipe, _):
         with pytest.raises(RelayLostError, match="in time"):

@@ -198,6 +198,8 @@ async def test_whatever_comes_a_line_is_clean_or_an_error(octets: bytes, data: s
     "line",
     [
         b"NOOP\n",
+        b"NO\rOP\n",
+        b"NOOP\t\n",
         b"\n",
         b"NOOP\r\r\n",
         b"NO\rOP\r\n",
