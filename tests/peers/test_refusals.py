@@ -57,7 +57,7 @@ def ask(sendmail: Sendmail, *commands: str) -> bytes:
 @pytest.mark.parametrize(
     ("recipient", "beginning"),
     [
-        ("nobody@test.example", b"550 5.1.1 <nobody@test.example>... User unknown\r\n"),
+        ("Nobody@Test.Example", b"550 5.1.1 <Nobody@Test.Example>... User unknown\r\n"),
         ("full@test.example", b"452 4.2.2 "),
         (
             "closed@test.example",
@@ -127,3 +127,12 @@ def test_the_service_starts_without_sendmail(sendmail: Sendmail, server: Server)
         assert client.log_in(USER, PASSWORD).startswith(b"235 ")
         client.submit_until_taken(MESSAGE, ALICE)
     assert len(sendmail.deliveries()) == 1
+
+
+@pytest.mark.parametrize("stray", [b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r.\r\n", b"\r\n.\r", b"\r\n\0.\r\n"])
+def test_what_sendmail_might_take_for_an_end_never_gets_there(stray: bytes, client: Client, sendmail: Sendmail) -> None:
+    smuggled = b"MAIL FROM:<eve@example.com>\r\nRCPT TO:<bob@test.example>\r\nDATA\r\n\r\nsecond\r\n"
+    assert client.submit(MESSAGE + b"first" + stray + smuggled, ALICE).startswith(b"554 5.6.0 ")
+    assert client.submit(MESSAGE, ALICE).startswith(b"250 ")
+    [delivery] = sendmail.deliveries()
+    assert delivery.content == MESSAGE.replace(b"\r\n", b"\n")

@@ -141,3 +141,11 @@ def test_an_answer_to_another_question_is_no_delivery(step: str, answer: str, cl
     sink.answer = script({step: reply(answer)})
     assert client.submit(MESSAGE, ALICE) == LOST
     assert_recovery(client, sink)
+
+
+def test_a_goodbye_between_commands_is_the_answer_to_the_next(client: Client, sink: Sink, events: Events) -> None:
+    goodbye = "421 4.4.2 relay.test.example has waited long enough"
+    sink.answer = script({"RCPT": Answer(f"250 2.1.5 OK\r\n{goodbye}\r\n".encode(), then="close")})
+    assert client.submit(MESSAGE, ALICE) == f"{goodbye}\r\n".encode()
+    assert events.wait("message")["result"] == "refused"
+    assert_recovery(client, sink)
