@@ -95,8 +95,7 @@ def play(transcript: Transcript, server: Server, sink: Sink) -> None:
             except (AssertionError, OSError) as error:
                 said = "".join(f"\n    {line}" for line in (*client.heard, *relay.heard)[-40:])
                 raise DialogueError(f"{transcript.path}:{step.number}: {error}{said}") from error
-        client.check_silence()
-        client.close()
+        client.part()
         relay.check_silence()
     finally:
         client.close()
@@ -144,6 +143,7 @@ class _Client:
         self._socket: socket.socket = server.connect(kind)
         self._input = self._socket.makefile("rb")
         self._challenge = b""
+        self._is_over = False
         self.heard: list[str] = []
 
     def perform(self, step: Step) -> None:
@@ -183,21 +183,21 @@ class _Client:
         _check(f"{code} {ANYTHING}", line)
 
     def expect_end(self) -> None:
+        self._is_over = True
         line = self._read()
         if line:
             raise DialogueError(f"expected the end of the connection, got {line!r}")
 
-    def check_silence(self) -> None:
-        """Whatever has been said was written in the transcript; looks at what is here, and doesn't wait."""
-        if self._socket.fileno() < 0:
+    def part(self) -> None:
+        """Say QUIT, if there is still a connection, and hear nothing but the answer to that."""
+        if self._is_over:
             return
-        self._socket.setblocking(False)
         try:
-            line = self._input.readline()
-        except (BlockingIOError, OSError):
-            return
-        if line:
-            raise DialogueError(f"the client got what the transcript doesn't tell: {line!r}")
+            self.send(b"QUIT\r\n")
+            self.expect("221 2.0.0 Bye")
+            self.expect_end()
+        except (DialogueError, OSError) as error:
+            raise DialogueError(f"behind the end of the transcript: {error}") from error
 
     def start_tls(self) -> None:
         self._input.close()
@@ -205,6 +205,7 @@ class _Client:
         self._input = self._socket.makefile("rb")
 
     def close(self) -> None:
+        self._is_over = True
         self._input.close()
         self._socket.close()
 
