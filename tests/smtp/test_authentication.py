@@ -250,7 +250,7 @@ class Client:
 
     async def auth(self, argument: bytes, *lines: bytes) -> Reply:
         """The reply to AUTH and the lines that follow it."""
-        self.writer.writelines(line + b"\r\n" for line in lines)
+        self.writer.write(b"".join(line + b"\r\n" for line in lines))
         reply = await self._authentication.authenticate(argument)
         assert not self._stream.has_input
         await self._stream.flush()
