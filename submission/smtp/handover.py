@@ -183,6 +183,8 @@ class Handover:
         if self._open is not None and reply.is_positive:
             self._open.envelope.recipients += 1
             self.phase = Phase.RECIPIENTS
+        if self._open is not None and reply.code == 421:
+            self._log(Outcome(reply, 0), self._open.envelope)  # one refused recipient is no event, this is the end
         self._heed(reply)
 
     def _heed(self, reply: Reply) -> None:
