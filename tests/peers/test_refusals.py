@@ -44,14 +44,19 @@ def relay(sendmail_of_module: Sendmail) -> Sendmail:
 
 def ask(sendmail: Sendmail, *commands: str) -> bytes:
     """What sendmail itself replies to the last of these commands."""
+
+    def read() -> bytes:
+        lines = [stream.readline()]
+        while lines[-1][3:4] == b"-":
+            lines.append(stream.readline())
+        return b"".join(lines)
+
     with socket.create_connection(("127.0.0.1", sendmail.port)) as sock, sock.makefile("rb") as stream:
-        for command in ("", *commands):
-            if command:
-                sock.sendall(f"{command}\r\n".encode())
-            lines = []
-            while not lines or lines[-1][3:4] == b"-":
-                lines.append(stream.readline())
-    return b"".join(lines)
+        heard = read()
+        for command in commands:
+            sock.sendall(f"{command}\r\n".encode())
+            heard = read()
+    return heard
 
 
 @pytest.mark.parametrize(

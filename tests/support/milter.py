@@ -10,7 +10,7 @@ import socketserver
 import struct
 import threading
 from collections.abc import Mapping
-from typing import IO, Self
+from typing import Self
 
 NEGOTIATE, MACROS, RECIPIENT, ABORT = b"O", b"D", b"R", b"A"
 CONTINUE, REPLY = b"c", b"y"
@@ -50,7 +50,6 @@ class _Connection(socketserver.StreamRequestHandler):
     """One session of sendmail's."""
 
     server: _Server
-    rfile: IO[bytes]
 
     def handle(self) -> None:
         while header := self.rfile.read(5):
