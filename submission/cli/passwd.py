@@ -1,0 +1,115 @@
+"""`submission-passwd`: sets passwords, as Cyrus SASL's saslpasswd2 does, with its flags and prompts.
+
+Where it is stricter than saslpasswd2: an empty password is refused, and `-c` with `-d` is a usage error. As there, a
+user is made only with -c, an existing one's password is changed with or without it, and piped input is the password
+but for a line end behind it.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from submission.config import ConfigError, default_path, load
+from submission.core.addresses import Login
+from submission.credentials import open_store
+from submission.credentials.accounts import AccountError, delete, parse_login, set_password
+from submission.credentials.hashing import MAX_PASSWORD
+from submission.credentials.sealing import Sealer
+from submission.credentials.store import StoreUnavailableError
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-c", "is_create", is_flag=True, help="Create the user if it isn't there.")
+@click.option("-d", "is_delete", is_flag=True, help="Delete the user.")
+@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable password: PLAIN and LOGIN only.")
+@click.option("-p", "is_piped", is_flag=True, help="Read the password from standard input, without prompts.")
+@click.option("-u", "realm", metavar="REALM", help="The realm; [auth] realm of the configuration unless given.")
+@click.option(
+    "-f", "store", metavar="STORE", help="The store's file instead of a configuration; its key lies beside it."
+)
+@click.option(
+    "-C",
+    "config",
+    metavar="CONFIG",
+    type=click.Path(path_type=Path),
+    help="The configuration; $SUBMISSION_CONFIG or /etc/submission/submission.toml unless given.",
+)
+@click.argument("user", metavar="USER")
+def passwd(
+    *,
+    is_create: bool,
+    is_delete: bool,
+    is_without_secret: bool,
+    is_piped: bool,
+    realm: str | None,
+    store: str | None,
+    config: Path | None,
+    user: str,
+) -> None:
+    """Set the password of USER, which may be user@realm; a running server knows it at once.
+
+    Asks for the password twice on a terminal, and reads it from standard input where that is none. Exits with 0, with
+    1 where it failed, with 2 where it was called wrongly.
+    """
+    if is_create and is_delete:
+        raise click.UsageError("-c and -d exclude each other")
+    if store and config:
+        raise click.UsageError("-f and -C exclude each other")
+    try:
+        url, key_file, default_realm = _place(store, config)
+        login = _login(user, realm, default_realm)
+        if is_delete:
+            delete(open_store(url), login)
+            return
+        accounts, sealer = open_store(url), Sealer.from_file(key_file)
+        if not is_create and accounts.read(login) is None:  # before asking for a password in vain
+            raise AccountError(f"{login}: no such user; -c creates it")
+        password = _read() if is_piped or not sys.stdin.isatty() else _ask()
+        set_password(accounts, sealer, login, password, may_create=is_create, keep_secret=not is_without_secret)
+    except (AccountError, StoreUnavailableError, ConfigError) as error:
+        raise click.ClickException(str(error)) from None  # exits with 1
+
+
+def _place(store: str | None, config: Path | None) -> tuple[str, Path, str]:
+    """URL of the store, key file and default realm."""
+    if store is not None:
+        path = Path(store.removeprefix("sqlite:")).absolute()
+        return f"sqlite:{path}", path.parent / "store.key", socket.gethostname()
+    settings = load(config or default_path())
+    return settings.store.url, settings.store.key_file, settings.auth.realm
+
+
+def _login(user: str, realm: str | None, default_realm: str) -> Login:
+    """-u wins over the default, as with saslpasswd2; with both it and user@realm they have to agree."""
+    login = parse_login(user, realm or default_realm)
+    if realm is not None and login.realm != parse_login("user", realm).realm:
+        raise AccountError(f"{login}: is in another realm than -u says")
+    return login
+
+
+def _read() -> str:
+    """The password from standard input, whole, but for one line end behind it."""
+    data = sys.stdin.buffer.read(MAX_PASSWORD + 2)
+    try:
+        return data.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        raise AccountError("password: is not UTF-8") from None
+
+
+def _ask() -> str:
+    password: str = click.prompt("Password", hide_input=True, prompt_suffix=": ", default="", show_default=False)
+    again: str = click.prompt(
+        "Again (for verification)", hide_input=True, prompt_suffix=": ", default="", show_default=False
+    )
+    if password != again:
+        raise AccountError("the passwords differ, nothing was changed")
+    return password
+
+
+def main() -> None:
+    """Run the command; the console script."""
+    passwd(prog_name="submission-passwd")
