@@ -8,6 +8,7 @@ import typing
 import click
 
 from submission.cli.check import check
+from submission.cli.demo import demo
 from submission.cli.serve import serve
 from submission.config import ConfigError
 
@@ -38,6 +39,7 @@ def commands() -> None:
 
 
 commands.add_command(check)
+commands.add_command(demo)
 commands.add_command(serve)
 
 
