@@ -7,9 +7,13 @@ in as: those are the sender's home and the half of a credential, and the recipie
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+
+_NOT_IN_COMMENTS = re.compile(r"[^ -~]|[()\\]")
+"""What a comment may not hold as it is (RFC 5322 section 3.2.2), or a header outside SMTPUTF8 at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def received(hop: Hop, when: datetime, client: Client | None = None) -> bytes:
     """
     source = ""
     if client is not None:
-        user = f" (user {client.user})" if client.user else ""
+        user = f" (user {_NOT_IN_COMMENTS.sub('?', client.user)})" if client.user else ""
         source = f"from {client.hello} ({client.address}){user}\r\n\t"
     tls = f" ({hop.tls} {hop.cipher})" if hop.tls else ""
     return (

@@ -30,7 +30,7 @@ MAIL: Known = MappingProxyType(
 )
 RCPT: Known = MappingProxyType({b"NOTIFY": "DSN", b"ORCPT": "DSN"})
 
-_PARAMETER = re.compile(rb"(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~\x80-\xff]+))?")
+_PARAMETER = re.compile(rb"(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~]+))?")
 _SIZE = re.compile(rb"[0-9]{1,20}")
 _BODIES = (b"7BIT", b"8BITMIME")
 

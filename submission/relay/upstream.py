@@ -126,7 +126,11 @@ class Pool:
             except RelayLostError:
                 pass  # it had died in its sleep
         upstream = await self.connect()
-        return upstream, await upstream.begin(mail)
+        try:
+            return upstream, await upstream.begin(mail)
+        except asyncio.CancelledError:
+            upstream.abort("cancelled")
+            raise
 
     def keep(self, upstream: Upstream) -> None:
         """Give a connection back. One that isn't provably clean is dropped."""
@@ -141,15 +145,22 @@ class Pool:
     async def connect(self) -> Upstream:
         """Open a connection and learn what the relay offers. RelayUnreachableError."""
         loop = asyncio.get_running_loop()
-        async with self._connecting:
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                await self._connecting.acquire()
+        except TimeoutError:
+            raise RelayUnreachableError("too many connections wait for its greeting") from None
+        try:
             if loop.time() < self._paused_until:
                 raise RelayUnreachableError("not tried, for it was refused a moment ago")
-            try:
-                upstream = await self._connect(loop)
-            except (aiosmtplib.SMTPException, OSError) as error:
+            upstream = await self._connect(loop)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            if loop.time() >= self._paused_until:  # several that are refused at once count as one
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE), LAST_PAUSE)
                 self._paused_until = loop.time() + self._pause
-                raise RelayUnreachableError(f"{type(error).__name__}: {error}") from error
+            raise RelayUnreachableError(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._connecting.release()
         self._pause = 0.0
         self.extensions = upstream.extensions
         return upstream

@@ -220,6 +220,8 @@ class Session(SMTP):
             self._answers.say(replies.TOO_MANY_ERRORS)
             self._end = "errors"
         elif self._errors > ERRORS_BEFORE_DELAY:
+            await self._answers.settle()
+            await self._stream.flush()
             await asyncio.sleep(ERROR_DELAY)
 
     def _give_up(self, reason: str, reply: Reply | None = None) -> None:

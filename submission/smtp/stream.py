@@ -23,6 +23,8 @@ MAX_OUTPUT = 64 * 1024
 """Octets of replies that wait for the client before the session does."""
 TLS_TIMEOUT = 30.0
 """Seconds for a handshake."""
+TLS_SHUTDOWN = 2.0
+"""Seconds for the client's half of TLS's goodbye; what we had to say is sent by then."""
 CLOSE_TIMEOUT = 10.0
 """Seconds that a client has for taking our last words."""
 
@@ -154,7 +156,14 @@ class ClientStream:
         whether it was told to pause or not.
         """
         handshake = self._loop.create_task(
-            self._loop.start_tls(self.transport, protocol, context, server_side=True, ssl_handshake_timeout=TLS_TIMEOUT)
+            self._loop.start_tls(
+                self.transport,
+                protocol,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=TLS_TIMEOUT,
+                ssl_shutdown_timeout=TLS_SHUTDOWN,
+            )
         )
         # In this order: its first step takes our place as the protocol and queues what opens it and what reads on;
         # behind these, but before anything is read, it gets what we have.
