@@ -93,8 +93,8 @@ def demo(*, once: bool) -> None:
             all_arrived = _try_each(installation, console)
             _print_settings(installation, console)
             if not once:
-                console.print("Serving until Ctrl-C ...")
                 with contextlib.suppress(KeyboardInterrupt):
+                    console.print("Serving until Ctrl-C ...")
                     signal.pause()
     except DemoError as error:
         raise click.ClickException(str(error)) from None

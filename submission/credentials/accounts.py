@@ -31,7 +31,8 @@ def parse_login(text: str, default_realm: str) -> Login:
     """A login as it is kept. Raises AccountError."""
     try:
         login = Login.parse(text, default_realm)
-        return Login(prepare(login.user), prepare(login.realm))
+        # Parsed again, for preparing may leave nothing of a half, or make it longer.
+        return Login.parse(f"{prepare(login.user)}@{prepare(login.realm)}", default_realm)
     except ValueError as error:
         raise AccountError(f"user name: {error}") from None
 

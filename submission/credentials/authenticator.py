@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from submission.core.addresses import Login
-from submission.credentials.accounts import SECRET
+from submission.credentials.accounts import SECRET, AccountError, parse_login
 from submission.credentials.hashing import prepare, verify
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
@@ -96,10 +96,10 @@ class Authenticator:
 
     def _record(self, name: str) -> Record | None:
         try:
-            login = Login.parse(name, self._default_realm)
-            return self._store.read(Login(prepare(login.user), prepare(login.realm)))
-        except ValueError:
+            login = parse_login(name, self._default_realm)
+        except AccountError:
             return None
+        return self._store.read(login)
 
 
 class _Successes:

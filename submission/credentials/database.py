@@ -16,14 +16,16 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, MetaData, Row, String, Table, create_engine, delete, select
+from sqlalchemy import URL, Column, Connection, Engine, MetaData, Row, String, Table, create_engine, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.schema import CreateTable
 
 from submission.core.addresses import Login
 from submission.credentials.store import Change, Record, StoreUnavailableError
@@ -33,10 +35,9 @@ BUSY_TIMEOUT = 15.0
 
 _PASSWORD, _SECRET, _DISABLED = "password", "secret", "disabled"
 
-_METADATA = MetaData()
 _CREDENTIALS = Table(
     "credentials",
-    _METADATA,
+    MetaData(),
     Column("user", String, primary_key=True),
     Column("realm", String, primary_key=True),
     Column("property", String, primary_key=True),
@@ -50,9 +51,9 @@ class DatabaseStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._inode = 0
+        self._lock = threading.Lock()
         with _translated(path):
-            self._engine = self._open()
+            self._file, self._engine = _open(path)
 
     def read(self, login: Login) -> Record | None:
         """What is kept of a login now."""
@@ -81,19 +82,11 @@ class DatabaseStore:
         self._engine.dispose()
 
     def _current_engine(self) -> Engine:
-        if self._path.stat().st_ino != self._inode:
-            self._engine.dispose()
-            self._engine = self._open()
-        return self._engine
-
-    def _open(self) -> Engine:
-        _create(self._path)
-        # isolation_level None: Python's module begins no transactions of its own, so ours are the only ones.
-        options = {"timeout": BUSY_TIMEOUT, "isolation_level": None}
-        engine = create_engine(f"sqlite:///{self._path}", poolclass=QueuePool, connect_args=options)
-        _METADATA.create_all(engine)
-        self._inode = self._path.stat().st_ino
-        return engine
+        with self._lock:
+            if _identify(self._path) != self._file:
+                self._engine.dispose()
+                self._file, self._engine = _open(self._path)
+            return self._engine
 
 
 def warm_up() -> None:
@@ -130,6 +123,27 @@ def _rows(record: Record | None) -> list[dict[str, str]]:
         for name, value in values.items()
         if value
     ]
+
+
+def _open(path: Path) -> tuple[tuple[int, int], Engine]:
+    """The file that the path named a moment ago, and an engine for it, which may have got a newer one already."""
+    _create(path)
+    file = _identify(path)
+    # isolation_level None: Python's module begins no transactions of its own, so ours are the only ones.
+    options = {"timeout": BUSY_TIMEOUT, "isolation_level": None}
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=QueuePool, connect_args=options)
+    try:
+        with engine.connect() as connection:
+            connection.execute(CreateTable(_CREDENTIALS, if_not_exists=True))  # somebody else may be as far as we are
+    except SQLAlchemyError:
+        engine.dispose()
+        raise
+    return file, engine
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _create(path: Path) -> None:

@@ -54,6 +54,7 @@ class Pipe(SMTPProtocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._waiting: deque[asyncio.Future[Reply]] = deque()
+        self._output: list[bytes] = []
         self._lines: list[bytes] = []
         self._code = 0
         self._size = 0
@@ -78,13 +79,16 @@ class Pipe(SMTPProtocol):
             self._waiting.append(future)
             self._timeout = timeout
             self._deadline.set(timeout)
-            self._transport.write(command)
+            if not self._output:
+                self._loop.call_soon(self._flush)
+            self._output.append(command)
         future.add_done_callback(_retrieve)
         return future
 
     async def write_body(self, chunk: bytes, seconds: float) -> None:
         """Write a part of a message and wait for room for more; RelayLostError after `seconds` without any."""
         self._raise_if_lost()
+        self._flush()
         self._transport.write(chunk)
         if self._paused:
             self._deadline.set(seconds)
@@ -96,6 +100,12 @@ class Pipe(SMTPProtocol):
     def abort(self, reason: str) -> None:
         """Drop the connection at once; whatever is under way raises RelayLostError."""
         self._fail(RelayLostError(reason))
+
+    def _flush(self) -> None:
+        """Send the commands of one turn of the event loop together: a packet costs more than what is in it."""
+        if self._output and self.lost is None:
+            self._transport.write(b"".join(self._output))
+        self._output.clear()
 
     def _raise_if_lost(self) -> None:
         if self.lost is not None:

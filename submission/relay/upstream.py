@@ -64,6 +64,11 @@ class Upstream:
         """Whether nothing is under way and the connection, as far as can be seen, stands."""
         return self._pipe.is_idle
 
+    @property
+    def loss(self) -> RelayLostError | None:
+        """Why nothing can be sent any more, once that is so."""
+        return self._pipe.lost
+
     async def begin(self, mail: bytes) -> Reply:
         """Send MAIL, behind an RSET where the connection was used before; the reply to MAIL, or RelayLostError."""
         self.uses += 1

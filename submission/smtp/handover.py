@@ -125,19 +125,25 @@ class Handover:
             self.end()
             return outcome
         self.messages += 1
-        outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted")
+        self._answers.say(reply)
+        return await self._transfer(transaction)
+
+    async def _transfer(self, transaction: _Open) -> Outcome:
+        """Stream the message; however that ends, the log has it and the transaction is over."""
+        transfer = Transfer(self._stream, transaction.upstream, self.max_size)
+        outcome: Outcome | None = None
         try:
-            self._answers.say(reply)
             await self._stream.flush()
-            transfer = Transfer(self._stream, upstream, self.max_size)
             outcome = await transfer.relay(self._trace(transaction.envelope))
         except (ClientGoneError, ClientIdleError) as error:
             outcome = Outcome(replies.IDLE, 0, f"cut off: {error}")
             raise
         finally:
+            if outcome is None:  # cancelled, or a fault of ours
+                outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=transfer.is_committed)
             self._log(outcome, transaction.envelope)
             if outcome.reason:
-                upstream.abort(outcome.reason)
+                transaction.upstream.abort(outcome.reason)
             self._heed(outcome.reply)
             self.end()
         return outcome

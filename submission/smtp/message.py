@@ -39,23 +39,32 @@ class Transfer:
         self._scanner = DataScanner(max_size)
         self._max_read = max_size * PATIENCE
         self._loss: RelayLostError | None = None
+        self.is_committed = False
+        """Whether the relay may have the whole message: from then on only its reply can tell what became of it."""
 
     async def relay(self, trace: bytes) -> Outcome:
         """Stream `trace`, our header fields, and the message. Raises what the client's stream raises."""
         scanner = self._scanner
-        await self._pass_on(trace)
-        while not scanner.ended:
-            await self._pass_on(scanner.feed(await self._stream.chunk()))
+        ready = trace
+        while True:
+            ready += scanner.feed(await self._stream.chunk())
+            if scanner.ended:
+                break
+            await self._pass_on(ready)
+            ready = b""
             if scanner.fault:
                 self._upstream.abort("message refused")
                 if scanner.size > self._max_read:
                     return Outcome(scanner.fault, scanner.size, "endless", is_endless=True)
         self._stream.give_back(scanner.rest)
         if scanner.fault:
+            self._upstream.abort("message refused")
             return Outcome(scanner.fault, scanner.size, "content")
+        if self._loss is None:
+            self._loss = self._upstream.loss
         if self._loss is not None:
             return Outcome(self._loss.reply or replies.RELAY_LOST, scanner.size, str(self._loss))
-        return await self._finish()
+        return await self._finish(ready)
 
     async def _pass_on(self, octets: bytes) -> None:
         if self._loss is None and octets:
@@ -64,10 +73,12 @@ class Transfer:
             except RelayLostError as loss:
                 self._loss = loss  # the client is told after its last line
 
-    async def _finish(self) -> Outcome:
+    async def _finish(self, ready: bytes) -> Outcome:
+        """Send what is left of the message and its end, in one packet where that is all there was."""
         size = self._scanner.size
+        self.is_committed = True
         try:
-            reply = await self._upstream.finish(END)
+            reply = await self._upstream.finish(ready + END)
             if reply.code == 354:
                 raise RelayLostError("354 to the end of a message")
             return Outcome(reply, size)
