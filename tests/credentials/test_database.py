@@ -1,0 +1,360 @@
+"""The store in a file, also with several processes at it, and with one of them killed."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from submission.core.addresses import Login
+from submission.credentials.database import DatabaseStore, warm_up
+from submission.credentials.store import Record, StoreUnavailableError
+from tests.support.network import PATIENCE
+from tests.support.processes import next_line, ready, release, run_together
+
+ALICE = Login("alice", "example.com")
+BOB = Login("bob", "example.com")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "users.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[DatabaseStore]:
+    store = DatabaseStore(path)
+    yield store
+    store.close()
+
+
+def keep(store: DatabaseStore, record: Record) -> None:
+    store.change(record.login, lambda _: record)
+
+
+def keep_apart(path: Path, record: Record) -> None:
+    """As another process would: by a store of its own."""
+    with closing(DatabaseStore(path)) as store:
+        keep(store, record)
+
+
+def read_all(path: Path) -> list[Record]:
+    with closing(DatabaseStore(path)) as store:
+        return list(store.records())
+
+
+TEXTS = st.text(st.characters(exclude_categories=["C"]), max_size=30)
+RECORDS = st.builds(
+    Record,
+    st.builds(Login, TEXTS.filter(bool), TEXTS.filter(bool)),
+    password=TEXTS,
+    secret=TEXTS,
+    is_disabled=st.booleans(),
+).filter(lambda record: record.password or record.secret or record.is_disabled)
+
+
+@given(st.lists(RECORDS, max_size=5, unique_by=lambda record: record.login))
+def test_keeps_what_it_is_given_in_order_of_realm_and_user(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Record]
+) -> None:
+    with closing(DatabaseStore(tmp_path_factory.mktemp("state") / "users.db")) as store:
+        for record in records:
+            keep(store, record)
+        assert [store.read(record.login) for record in records] == records
+        in_order = sorted(records, key=lambda record: (record.login.realm.encode(), record.login.user.encode()))
+        assert list(store.records()) == in_order
+        for record in records:
+            store.change(record.login, lambda _: None)
+            assert store.read(record.login) is None
+        assert list(store.records()) == []
+
+
+def test_a_change_sees_what_is_kept_and_replaces_all_of_it(store: DatabaseStore) -> None:
+    seen: list[Record | None] = []
+
+    def set_to(record: Record) -> Callable[[Record | None], Record]:
+        def change(before: Record | None) -> Record:
+            seen.append(before)
+            return record
+
+        return change
+
+    first, second = Record(ALICE, "hash", "sealed", is_disabled=True), Record(ALICE, "other")
+    store.change(ALICE, set_to(first))
+    store.change(ALICE, set_to(second))
+    assert seen == [None, first]
+    assert store.read(ALICE) == second
+
+
+def test_a_change_that_fails_changes_nothing_and_holds_nobody_up(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, "hash"))
+
+    def fail(_: Record | None) -> Record:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        store.change(ALICE, fail)
+    assert store.read(ALICE) == Record(ALICE, "hash")
+    keep_apart(path, Record(ALICE, "other"))
+    assert store.read(ALICE) == Record(ALICE, "other")
+
+
+def test_names_are_compared_exactly(store: DatabaseStore) -> None:
+    keep(store, Record(ALICE, "hash"))
+    for user, realm in (("Alice", "example.com"), ("alice", "Example.com"), ("alic_", "example.com"), ("%", "%")):
+        assert store.read(Login(user, realm)) is None
+
+
+def test_no_secret_is_in_a_record_s_repr(store: DatabaseStore) -> None:
+    keep(store, Record(ALICE, "hash", "sealed"))
+    assert repr(store.read(ALICE)) == f"Record(login={ALICE!r}, is_disabled=False)"
+
+
+@pytest.mark.parametrize("name", ["a?mode=ro", "a%41", "file:a", "a b#c", "\u00e4"])
+def test_the_file_has_the_name_that_it_was_given(tmp_path: Path, name: str) -> None:
+    keep_apart(tmp_path / name, Record(ALICE, "hash"))
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        keep_apart(tmp_path / "users.db", Record(ALICE, "hash"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "users.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    shutil.chown(tmp_path, "nobody")
+    store = DatabaseStore(tmp_path / "users.db")
+    owners = []
+
+    def change(_: Record | None) -> Record:
+        store_files = list(tmp_path.iterdir())
+        owners.extend((file.name, file.owner(), stat.S_IMODE(file.stat().st_mode)) for file in store_files)
+        return Record(ALICE, "hash")
+
+    store.change(ALICE, change)
+    store.close()
+    assert ("users.db", "nobody", 0o600) in owners
+    assert {(owner, mode) for _, owner, mode in owners} == {("nobody", 0o600)}
+    assert (tmp_path / "users.db").stat().st_gid == tmp_path.stat().st_gid
+
+
+def test_another_s_change_is_seen_by_the_next_read(store: DatabaseStore, path: Path) -> None:
+    for number in range(3):
+        keep_apart(path, Record(ALICE, f"hash {number}"))
+        assert store.read(ALICE) == Record(ALICE, f"hash {number}")
+
+
+def test_a_file_that_was_replaced_is_read_from_then_on(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, "before"))
+    for number in range(3):
+        fresh = path.with_name("fresh.db")
+        keep_apart(fresh, Record(BOB, f"hash {number}"))
+        fresh.replace(path)
+        assert store.read(ALICE) is None
+        assert store.read(BOB) == Record(BOB, f"hash {number}")
+        keep(store, Record(ALICE, "written after"))
+        assert set(read_all(path)) == {Record(BOB, f"hash {number}"), Record(ALICE, "written after")}
+
+
+def test_a_replaced_file_is_seen_by_every_thread(store: DatabaseStore, path: Path) -> None:
+    for number in range(20):
+        fresh = path.with_name("fresh.db")
+        keep_apart(fresh, Record(ALICE, f"hash {number}"))
+        fresh.replace(path)
+        barrier, seen = threading.Barrier(4), []
+
+        def look(barrier: threading.Barrier = barrier, seen: list[Record | None] = seen) -> None:
+            barrier.wait(PATIENCE)
+            seen.append(store.read(ALICE))
+
+        threads = [threading.Thread(target=look) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert seen == [Record(ALICE, f"hash {number}")] * 4
+
+
+def test_a_file_that_went_away_is_missed_and_found_again(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, "hash"))
+    away = path.rename(path.with_name("away.db"))
+    with pytest.raises(StoreUnavailableError, match=r"users\.db: No such file"):
+        store.read(ALICE)
+    assert not path.exists()
+    path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(StoreUnavailableError, match="not a database"):
+        store.read(ALICE)
+    away.replace(path)
+    assert store.read(ALICE) == Record(ALICE, "hash")
+
+
+def use_each_way(path: Path) -> Iterator[Callable[[], object]]:
+    yield lambda: keep_apart(path, Record(ALICE))
+    yield lambda: read_all(path)
+
+
+def test_what_is_no_store_is_trouble_with_the_store(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "garbage").write_bytes(b"garbage" * 1000)
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("folder", "garbage", "loop", "missing/users.db", "garbage/users.db"):
+        for use in use_each_way(tmp_path / name):
+            with pytest.raises(StoreUnavailableError, match=f"^{tmp_path / name}: "):
+                use()
+    assert (tmp_path / "garbage").read_bytes() == b"garbage" * 1000
+
+
+def test_a_table_of_another_form_is_trouble_with_the_store(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE credentials (something)")
+    connection.close()
+    for use in use_each_way(path):
+        with pytest.raises(StoreUnavailableError, match=r"no such column|has no column"):
+            use()
+
+
+def test_a_file_that_breaks_while_it_is_used_is_trouble_with_the_store(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, "hash"))
+    with path.open("r+b") as file:
+        file.write(b"garbage" * 1000)
+    with pytest.raises(StoreUnavailableError, match=r"users\.db: "):
+        store.read(ALICE)
+
+
+def test_a_writer_who_waits_too_long_is_told(store: DatabaseStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("submission.credentials.database.BUSY_TIMEOUT", 0.01)
+    impatient = DatabaseStore(path)
+
+    def change(_: Record | None) -> Record:
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            keep(impatient, Record(BOB, "hash"))
+        assert impatient.read(BOB) is None  # reading is possible all the while
+        return Record(ALICE, "hash")
+
+    store.change(ALICE, change)
+    impatient.close()
+
+
+def test_warming_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    warm_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from submission.core.addresses import Login
+from submission.credentials.database import DatabaseStore
+from submission.credentials.store import Record
+
+def grown(record):
+    return Record(record.login if record else shared, (record.password if record else "") + sys.argv[2])
+
+shared = Login("shared", "example.com")
+print("ready", flush=True)
+input()
+store = DatabaseStore(Path(sys.argv[1]))
+for number in range(int(sys.argv[3])):
+    login = Login(f"user-{sys.argv[2]}-{number}", "example.com")
+    store.change(login, lambda _: Record(login, "hash", "sealed"))
+    store.change(shared, grown)
+"""
+
+
+def test_parallel_writers_of_a_new_store_lose_nothing(path: Path) -> None:
+    """Each adds accounts of its own and a letter to one that all of them change."""
+    run_together(WRITER, [[str(path), letter, "15"] for letter in "abcdefgh"])
+    records = {str(record.login): record for record in read_all(path)}
+    shared = records.pop("shared@example.com")
+    assert sorted(shared.password) == sorted("abcdefgh" * 15)
+    assert set(records) == {f"user-{letter}-{number}@example.com" for letter in "abcdefgh" for number in range(15)}
+    assert {(record.password, record.secret) for record in records.values()} == {("hash", "sealed")}
+
+
+FIRST_USE = """
+import sys
+from pathlib import Path
+from submission.credentials.database import DatabaseStore
+print("ready", flush=True)
+input()
+print(list(DatabaseStore(Path(sys.argv[1])).records()))
+"""
+
+
+def test_processes_that_use_it_first_at_once_all_can(path: Path) -> None:
+    assert run_together(FIRST_USE, [[str(path)]] * 8) == ["[]\n"] * 8
+
+
+HELD = """
+import sys
+from pathlib import Path
+from submission.core.addresses import Login
+from submission.credentials.database import DatabaseStore
+from submission.credentials.store import Record
+store, login = DatabaseStore(Path(sys.argv[1])), Login("alice", "example.com")
+print("ready", flush=True)
+input()
+
+def hold(_):
+    print("changing", flush=True)
+    input()
+
+store.change(login, hold)
+"""
+
+
+def test_a_writer_killed_in_its_transaction_leaves_the_old_record(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, "hash", "sealed"))
+    with ready(HELD, str(path)) as writer:
+        release(writer)
+        assert next_line(writer) == "changing"
+        assert store.read(ALICE) == Record(ALICE, "hash", "sealed")
+        writer.kill()
+        writer.wait()
+    assert store.read(ALICE) == Record(ALICE, "hash", "sealed")
+    keep(store, Record(ALICE, "new"))
+    assert store.read(ALICE) == Record(ALICE, "new")
+
+
+RESTLESS = """
+import itertools, sys
+from pathlib import Path
+from submission.core.addresses import Login
+from submission.credentials.database import DatabaseStore
+from submission.credentials.store import Record
+store, login = DatabaseStore(Path(sys.argv[1])), Login("alice", "example.com")
+print("ready", flush=True)
+input()
+for number in itertools.count():
+    text = str(number) * 3000  # more than a page of the file
+    store.change(login, lambda _: Record(login, text, text))
+    print(number, flush=True)
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_the_old_record_or_the_new_one(path: Path) -> None:
+    for round_number in range(8):
+        with ready(RESTLESS, str(path)) as writer:
+            release(writer)
+            for number in range(round_number + 1):
+                assert next_line(writer) == str(number)
+            writer.kill()
+            told = [int(line) for line in writer.stdout or () if line.endswith("\n")]
+            writer.wait()
+        last = told[-1] if told else round_number
+        [record] = read_all(path)
+        assert record.password == record.secret
+        assert record.password in (str(last) * 3000, str(last + 1) * 3000)
