@@ -151,3 +151,5 @@ async def _sweep(pool: Pool) -> None:
     while True:
         await asyncio.sleep(SWEEP)
         pool.sweep()
+        if not pool.extensions:  # it was started after us, and clients are offered less than it has
+            await _ask_relay(pool)
