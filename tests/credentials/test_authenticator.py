@@ -1,0 +1,214 @@
+"""Who gets in, who doesn't, and at what cost, with a store that others change at the same time."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from submission.core.addresses import Login
+from submission.credentials.accounts import delete, set_disabled, set_password
+from submission.credentials.authenticator import MAX_WAITING, Authenticator
+from submission.credentials.database import DatabaseStore
+from submission.credentials.sealing import Sealer
+from submission.credentials.store import Record, StoreUnavailableError
+
+ALICE, BOB, CAROL, DAVE = (Login(user, "example.com") for user in ("alice", "bob", "carol", "dave"))
+PASSWORD = "tanstaaf"
+SEALER = Sealer({"0a1b2c3d": bytes(range(32))})
+
+
+@pytest.fixture(scope="session")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """alice; bob who is disabled; carol of whom no secret is kept; dave of whom no hash is."""
+    path = tmp_path_factory.mktemp("accounts") / "users.db"
+    store = DatabaseStore(path)
+    for login in (ALICE, BOB, CAROL, DAVE):
+        set_password(store, SEALER, login, PASSWORD, may_create=True, keep_secret=login != CAROL)
+    set_disabled(store, BOB, is_disabled=True)
+    store.change(DAVE, lambda record: record and replace(record, password=""))
+    store.close()
+    return path
+
+
+@pytest.fixture
+def path(accounts: Path, tmp_path: Path) -> Path:
+    """The store that the authenticator reads."""
+    return Path(shutil.copy(accounts, tmp_path / "users.db"))
+
+
+@pytest.fixture
+async def authenticator(path: Path) -> AsyncIterator[Authenticator]:
+    authenticator = Authenticator(DatabaseStore(path), SEALER, "example.com", threads=2)
+    yield authenticator
+    authenticator.close()
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[DatabaseStore]:
+    """The same store, as an admin's command opens it."""
+    store = DatabaseStore(path)
+    yield store
+    store.close()
+
+
+async def cost(question: Callable[[], Awaitable[object]], times: int = 1) -> float:
+    """Seconds of CPU, the least of several times."""
+    costs = []
+    for _ in range(times):
+        begin = time.process_time()
+        await question()
+        costs.append(time.process_time() - begin)
+    return min(costs)
+
+
+async def test_the_right_password_gives_the_login(authenticator: Authenticator) -> None:
+    for name in ("alice", "alice@example.com", "\uff41lice"):
+        assert await authenticator.check_password(name, PASSWORD) == ALICE
+        assert await authenticator.check_password(name, "tan\u00adstaaf") == ALICE
+    assert await authenticator.check_password("carol", PASSWORD) == CAROL
+
+
+NOBODY = {
+    "unknown": "mallory",
+    "another realm": "alice@example.org",
+    "disabled": "bob",
+    "empty": "",
+    "no user": "@example.com",
+    "control": "alice\x00",
+    "surrogate": "\ud800",
+    "soft hyphen": "\u00ad",
+    "too long": "x" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", [*NOBODY.values(), "dave"], ids=[*NOBODY, "no hash"])
+async def test_nobody_gets_in_by_a_password_and_it_takes_its_time(authenticator: Authenticator, name: str) -> None:
+    for password in (PASSWORD, "", "nobody's password", "\x00", "x" * 5000):
+        assert await authenticator.check_password(name, password) is None
+    wrong = await cost(lambda: authenticator.check_password("alice", "wrong"), 5)
+    nobody = await cost(lambda: authenticator.check_password(name, "wrong"), 5)
+    assert 0.5 < nobody / wrong < 2
+
+
+@pytest.mark.parametrize("password", ["", "Tanstaaf", PASSWORD + " ", PASSWORD + "\x00", "\ud800", "x" * 5000])
+async def test_a_wrong_password_is_refused_also_once_the_right_one_is_remembered(
+    authenticator: Authenticator, password: str
+) -> None:
+    assert await authenticator.check_password("alice", password) is None
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    assert await authenticator.check_password("alice", password) is None
+
+
+@pytest.mark.parametrize("name", [*NOBODY.values(), "carol"], ids=[*NOBODY, "no secret"])
+async def test_nobody_s_secret_is_given(authenticator: Authenticator, name: str) -> None:
+    assert await authenticator.fetch_secret(name) is None
+
+
+async def test_a_secret_is_given_with_its_login(authenticator: Authenticator) -> None:
+    assert await authenticator.fetch_secret("alice") == (ALICE, PASSWORD.encode())
+    assert await authenticator.fetch_secret("dave@example.com") == (DAVE, PASSWORD.encode())
+
+
+async def test_a_secret_from_another_row_is_none(authenticator: Authenticator, store: DatabaseStore) -> None:
+    alice = store.read(ALICE)
+    assert alice is not None
+    store.change(CAROL, lambda _: Record(CAROL, alice.password, alice.secret))
+    with pytest.raises(StoreUnavailableError, match=r"carol@example\.com"):
+        await authenticator.fetch_secret("carol")
+
+
+async def test_a_password_that_was_right_is_cheap_for_a_while(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log_in() -> Awaitable[object]:
+        return authenticator.check_password("alice", PASSWORD)
+
+    dear = await cost(lambda: authenticator.check_password("alice", "wrong"), 5)
+    await log_in()
+    assert await cost(log_in, 5) < dear / 3
+    forgetful = "submission.credentials.authenticator.REMEMBERED_FOR"
+    monkeypatch.setattr(forgetful, 0.0)
+    await authenticator.check_password("carol", PASSWORD)
+    assert await cost(lambda: authenticator.check_password("carol", PASSWORD), 5) > dear / 2
+
+
+async def test_the_oldest_is_forgotten_first(authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch) -> None:
+    dear = await cost(lambda: authenticator.check_password("alice", "wrong"), 5)
+    monkeypatch.setattr("submission.credentials.authenticator.REMEMBERED", 1)
+    await authenticator.check_password("alice", PASSWORD)
+    await authenticator.check_password("carol", PASSWORD)
+    assert await cost(lambda: authenticator.check_password("carol", PASSWORD), 5) < dear / 3
+    assert await cost(lambda: authenticator.check_password("alice", PASSWORD)) > dear / 2
+
+
+async def test_a_changed_password_counts_at_once(authenticator: Authenticator, store: DatabaseStore) -> None:
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    set_password(store, SEALER, ALICE, "another", may_create=False, keep_secret=True)
+    assert await authenticator.check_password("alice", PASSWORD) is None
+    assert await authenticator.check_password("alice", "another") == ALICE
+    assert await authenticator.fetch_secret("alice") == (ALICE, b"another")
+
+
+async def test_disabling_counts_at_once(authenticator: Authenticator, store: DatabaseStore) -> None:
+    for _ in range(2):
+        assert await authenticator.check_password("alice", PASSWORD) == ALICE
+        set_disabled(store, ALICE, is_disabled=True)
+        assert await authenticator.check_password("alice", PASSWORD) is None
+        assert await authenticator.fetch_secret("alice") is None
+        set_disabled(store, ALICE, is_disabled=False)
+
+
+async def test_deleting_counts_at_once(authenticator: Authenticator, store: DatabaseStore) -> None:
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    delete(store, ALICE)
+    assert await authenticator.check_password("alice", PASSWORD) is None
+    assert await authenticator.fetch_secret("alice") is None
+
+
+async def test_a_store_that_is_moved_into_place_counts_at_once(authenticator: Authenticator, path: Path) -> None:
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    DatabaseStore(path.with_name("empty.db")).close()
+    path.with_name("empty.db").replace(path)
+    assert await authenticator.check_password("alice", PASSWORD) is None
+
+
+async def test_nobody_gets_in_while_the_store_is_out_of_order(authenticator: Authenticator, path: Path) -> None:
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    kept = path.with_name("kept.db")
+    for make_trouble in (lambda: path.rename(kept), lambda: path.write_bytes(b"garbage" * 1000)):
+        make_trouble()
+        with pytest.raises(StoreUnavailableError):
+            await authenticator.check_password("alice", PASSWORD)
+        with pytest.raises(StoreUnavailableError):
+            await authenticator.fetch_secret("alice")
+    kept.replace(path)
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+
+
+async def test_whoever_finds_the_queue_full_is_told_and_the_others_are_served(authenticator: Authenticator) -> None:
+    for _ in range(2):  # no place is lost for good
+        questions = (authenticator.fetch_secret("alice") for _ in range(MAX_WAITING + 3))
+        answers = await asyncio.gather(*questions, return_exceptions=True)
+        assert answers[:MAX_WAITING] == [(ALICE, PASSWORD.encode())] * MAX_WAITING
+        assert [type(answer) for answer in answers[MAX_WAITING:]] == [StoreUnavailableError] * 3
+
+
+async def test_a_client_that_leaves_gives_its_place_back(authenticator: Authenticator) -> None:
+    tasks = [asyncio.ensure_future(authenticator.fetch_secret("alice")) for _ in range(MAX_WAITING)]
+    await asyncio.sleep(0)  # each has asked now
+    with pytest.raises(StoreUnavailableError, match="too many"):
+        await authenticator.fetch_secret("alice")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+
+
+async def test_the_event_loop_goes_on_meanwhile(authenticator: Authenticator) -> None:
+    begin = time.thread_time()
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    assert time.thread_time() - begin < (await cost(lambda: authenticator.check_password("alice", "wrong"), 5)) / 3
