@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from submission.config.settings import Settings
+from submission.credentials import database
 from submission.credentials.authenticator import Authenticator
-from submission.credentials.database import DatabaseStore, warm_up
+from submission.credentials.hashing import check_distributions
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Store
 
 __all__ = ["open_authenticator", "open_store", "warm_up"]
+
+
+def warm_up() -> None:
+    """Load all that is used later, before root is dropped: Python's own files may be out of reach then.
+
+    Raises StoreUnavailableError where the libraries that are installed can't be trusted to work.
+    """
+    check_distributions()
+    database.warm_up()
 
 
 def open_store(url: str) -> Store:
@@ -18,7 +28,7 @@ def open_store(url: str) -> Store:
 
     Raises StoreUnavailableError.
     """
-    return DatabaseStore(Path(url.removeprefix("sqlite:")))
+    return database.DatabaseStore(Path(url.removeprefix("sqlite:")))
 
 
 def open_authenticator(settings: Settings) -> Authenticator:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import importlib.metadata
 
 from passlib.context import CryptContext  # type: ignore[import-untyped]
-from passlib.exc import PasslibSecurityError, PasswordSizeError, PasswordValueError  # type: ignore[import-untyped]
 from passlib.utils import saslprep  # type: ignore[import-untyped]
+
+from submission.credentials.store import StoreUnavailableError
 
 MAX_PASSWORD = 1024
 """Octets of a password."""
@@ -31,37 +32,66 @@ nor come after root is dropped and the library's files may be out of reach."""
 
 
 def check_distributions() -> None:
-    """Raise RuntimeError, with the remedy, where passlib and libpass are both installed."""
-    names = {distribution.name for distribution in importlib.metadata.distributions()}
-    if {"passlib", "libpass"} <= names:
-        raise RuntimeError(
-            "the distributions passlib and libpass are both installed and overwrite each other's files:"
-            " uninstall both, then install libpass alone"
-        )
+    """Raise StoreUnavailableError, with the remedy, where passlib and libpass are both installed."""
+    for name in ("passlib", "libpass"):
+        try:
+            importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            return
+    raise StoreUnavailableError(
+        "the distributions passlib and libpass are both installed and overwrite each other's files:"
+        " uninstall both, then install libpass alone"
+    )
 
 
 def prepare(text: str) -> str:
     """A name or password as it is compared and kept (SASLprep, RFC 4013).
 
-    Raises ValueError, whose text doesn't repeat the input, where it is too long or holds what none may.
+    Raises ValueError, whose text doesn't repeat the input, where it is too long or holds what none may: control
+    characters, private use, text of both directions, and characters that are younger than Unicode 3.2.
     """
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_PASSWORD:
-        raise ValueError(f"is longer than {MAX_PASSWORD} octets")
+    _check_length(text)
     try:
-        return str(saslprep(text))
+        prepared = str(saslprep(text))
     except ValueError:
         raise ValueError("holds characters that names and passwords must not have (RFC 4013)") from None
+    _check_length(prepared)  # some characters become eighteen
+    return prepared
+
+
+def _check_length(text: str) -> None:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_PASSWORD:
+        raise ValueError(f"is longer than {MAX_PASSWORD} octets")
 
 
 def hash_password(password: str) -> str:
-    """The hash to keep of a prepared password."""
-    return str(_CONTEXT.hash(password))
+    """The hash to keep of a prepared password. Raises StoreUnavailableError where memory is short."""
+    try:
+        return str(_CONTEXT.hash(password))
+    except ValueError:  # passlib's word for whatever argon2 couldn't do
+        raise StoreUnavailableError("passwords can't be hashed: is there memory enough?") from None
 
 
 def verify(password: str, kept: str) -> bool:
-    """Whether the prepared password is the one that was hashed. Without a hash, the time is spent all the same."""
+    """Whether the prepared password is the one that was hashed; the time is spent whatever `kept` is.
+
+    Raises StoreUnavailableError where memory is short. That must not pass for a wrong password: mail programs throw
+    away a password that was refused.
+    """
     try:
-        is_right = bool(_CONTEXT.verify(password, kept or _NOBODYS_HASH))
-    except (ValueError, PasslibSecurityError, PasswordSizeError, PasswordValueError):
-        return False  # a hash that isn't one, or a password that none can be made of
-    return is_right and bool(kept)
+        return bool(_CONTEXT.verify(password, kept or _NOBODYS_HASH)) and bool(kept)
+    except ValueError:  # a hash that isn't one, a password that none can be made of, or no memory: which of them?
+        _verify_nobodys()
+        return False
+
+
+def _verify_nobodys() -> None:
+    try:
+        _CONTEXT.verify("", _NOBODYS_HASH)
+    except ValueError:
+        raise StoreUnavailableError("passwords can't be checked: is there memory enough?") from None
+
+
+def needs_update(kept: str) -> bool:
+    """Whether a hash was made with other costs than today's."""
+    return bool(_CONTEXT.needs_update(kept))

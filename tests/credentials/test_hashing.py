@@ -1,12 +1,22 @@
-import importlib.metadata
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from submission.credentials.hashing import MAX_PASSWORD, check_distributions, hash_password, prepare, verify
+from submission.credentials.hashing import (
+    MAX_PASSWORD,
+    check_distributions,
+    hash_password,
+    needs_update,
+    prepare,
+    verify,
+)
+from submission.credentials.store import StoreUnavailableError
 
 PASSWORD = "correct horse"
 KEPT = hash_password(PASSWORD)
@@ -94,7 +104,7 @@ def test_refuses_what_saslprep_refuses_without_repeating_it(text: str) -> None:
 
 def test_bounds_a_password_in_octets() -> None:
     assert prepare("\u00e4" * (MAX_PASSWORD // 2))
-    for text in ("\u00e4" * (MAX_PASSWORD // 2) + "x", "x" * 10_000_000):
+    for text in ("\u00e4" * (MAX_PASSWORD // 2) + "x", "x" * 10_000_000, "\ufdfa" * 300):  # which is 18 letters long
         with pytest.raises(ValueError, match="longer than 1024 octets"):
             prepare(text)
 
@@ -110,14 +120,42 @@ def test_any_text_is_prepared_or_refused(text: str) -> None:
         assert prepared == text
 
 
-def test_the_two_distributions_of_passlib_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_two_distributions_of_passlib_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     check_distributions()
-    installed = [importlib.metadata.distribution("libpass"), _Distribution("passlib")]
-    monkeypatch.setattr(importlib.metadata, "distributions", lambda: installed)
-    with pytest.raises(RuntimeError, match="uninstall both"):
+    (tmp_path / "passlib-1.7.4.dist-info").mkdir()
+    (tmp_path / "passlib-1.7.4.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: passlib\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StoreUnavailableError, match="uninstall both"):
         check_distributions()
 
 
-class _Distribution:
-    def __init__(self, name: str) -> None:
-        self.name = name
+def test_a_hash_of_other_costs_is_to_be_made_anew() -> None:
+    assert not needs_update(KEPT)
+    assert needs_update("$argon2id$v=19$m=4096,t=1,p=1$c29tZXNhbHQ$cYGGHa2RfEE/wFDNAVqkhyKqb5EOckF5NkZ4gsgHP3E")
+
+
+WITHOUT_MEMORY = """
+import resource
+from pathlib import Path
+from submission.credentials.hashing import hash_password, verify
+from submission.credentials.store import StoreUnavailableError
+
+kept = hash_password("x")
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 4 * 2**20, used + 4 * 2**20))
+for question in (lambda: verify("x", kept), lambda: verify("x", ""), lambda: hash_password("x")):
+    try:
+        print(question())
+    except StoreUnavailableError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/statm")
+def test_short_of_memory_is_not_a_wrong_password() -> None:
+    environment = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # so that freed memory is given back, and can be missed
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY], env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert result.stdout.count("is there memory enough?") == 3, result.stdout + result.stderr
+    assert "argon2" not in result.stdout  # the library's own text holds the hash
