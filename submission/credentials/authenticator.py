@@ -6,11 +6,16 @@ remembered, as a keyed digest over login, password and the hash that it was righ
 
 Threads and the queue before them are bounded; whoever finds the queue full is told to come again, and learns nothing.
 An unknown user, a disabled one, a name that can't be one and a wrong password all take a hash's time and give None.
+Likewise a secret that isn't kept takes the time of opening one.
+
+A right password whose hash was made with other costs than today's is hashed anew, so that a change of these costs
+reaches everybody who logs in.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
@@ -19,11 +24,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from submission.core.addresses import Login
 from submission.credentials.accounts import SECRET, AccountError, parse_login
-from submission.credentials.hashing import prepare, verify
+from submission.credentials.hashing import hash_password, needs_update, prepare, verify
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
 
@@ -32,6 +38,8 @@ MAX_WAITING = 128
 REMEMBERED = 10_000
 REMEMBERED_FOR = 600.0
 """Seconds that a right password is remembered."""
+
+_NOBODY = Login("nobody", "nowhere")
 
 _T = TypeVar("_T")
 
@@ -42,6 +50,7 @@ class Authenticator:
     def __init__(self, store: Store, sealer: Sealer, default_realm: str, threads: int | None = None) -> None:
         self._store = store
         self._sealer = sealer
+        self._nobodys_secret = sealer.seal("nobody's password", _NOBODY, SECRET)
         self._default_realm = default_realm
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="credentials")
         self._waiting = 0
@@ -85,12 +94,23 @@ class Authenticator:
             return record.login
         if not verify(prepared, record.password):
             return None
+        if needs_update(record.password):
+            record = self._renew(record, prepared)
         self._successes.add(record, prepared)
         return record.login
+
+    def _renew(self, record: Record, password: str) -> Record:
+        """Keep a hash of today's costs, unless the record was changed meanwhile; the login is good in any case."""
+        with contextlib.suppress(StoreUnavailableError):
+            renewed = replace(record, password=hash_password(password))
+            self._store.change(record.login, lambda current: renewed if current == record else current)
+            return renewed
+        return record
 
     def _fetch(self, name: str) -> tuple[Login, bytes] | None:
         record = self._record(name)
         if record is None or not record.secret or record.is_disabled:
+            self._sealer.open(self._nobodys_secret, _NOBODY, SECRET)
             return None
         return record.login, self._sealer.open(record.secret, record.login, SECRET).encode()
 

@@ -1,7 +1,9 @@
 """Who gets in, who doesn't, and at what cost, with a store that others change at the same time."""
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -143,6 +145,43 @@ async def test_the_oldest_is_forgotten_first(authenticator: Authenticator, monke
     await authenticator.check_password("carol", PASSWORD)
     assert await cost(lambda: authenticator.check_password("carol", PASSWORD), 5) < dear / 3
     assert await cost(lambda: authenticator.check_password("alice", PASSWORD)) > dear / 2
+
+
+CHEAP = "$argon2id$v=19$m=4096,t=1,p=1$ZQX2hPoV3oneV9Qqvmwv1g$hag+cv6truBj/wRtFfu1m08SbJDcvzP5c/i1d1o4tGc"
+"""Of PASSWORD."""
+
+
+async def test_a_hash_of_other_costs_is_made_anew_by_the_right_password_only(
+    authenticator: Authenticator, store: DatabaseStore
+) -> None:
+    of_today = store.read(ALICE)
+    assert of_today is not None
+    cheap = replace(of_today, password=CHEAP)
+    store.change(ALICE, lambda _: cheap)
+    assert await authenticator.check_password("alice", "wrong") is None
+    assert store.read(ALICE) == cheap
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    renewed = store.read(ALICE)
+    assert renewed is not None
+    assert renewed.password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert renewed.secret == of_today.secret
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    assert store.read(ALICE) == renewed
+
+
+async def test_a_hash_that_can_t_be_made_anew_lets_in_all_the_same(
+    authenticator: Authenticator, store: DatabaseStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.change(ALICE, lambda record: record and replace(record, password=CHEAP))
+    monkeypatch.setattr("submission.credentials.database.BUSY_TIMEOUT", 0.0)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        hasty = Authenticator(DatabaseStore(path), SEALER, "example.com", threads=1)
+        assert await hasty.check_password("alice", PASSWORD) == ALICE
+        hasty.close()
+    record = store.read(ALICE)
+    assert record is not None
+    assert record.password == CHEAP
 
 
 async def test_a_changed_password_counts_at_once(authenticator: Authenticator, store: DatabaseStore) -> None:
