@@ -78,7 +78,10 @@ def _load_everything() -> None:
     """Load what would be loaded at its first use: the files of Python may be out of reach once root is dropped."""
     for name in ("encodings.idna", "stringprep", "concurrent.futures.thread", "asyncio.staggered", "zoneinfo"):
         importlib.import_module(name)
-    warm_up()
+    try:
+        warm_up()
+    except StoreUnavailableError as error:
+        raise StartError(str(error), os.EX_SOFTWARE) from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
