@@ -8,6 +8,7 @@ the user who will write them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import pwd
@@ -131,15 +132,25 @@ async def _serve(
     for listener in listeners:
         await listener.start()
     on_ready()
+    _notify(b"READY=1")
     sweeping = loop.create_task(_sweep(pool))
     await stopping.wait()
     logs.event("stopping")
+    _notify(b"STOPPING=1")
     for listener in listeners:
         listener.stop()
     await sessions.drain(DRAIN)
     sweeping.cancel()
     pool.close()
     authenticator.close()
+
+
+def _notify(state: bytes) -> None:
+    """Tell the supervisor how things stand, if it asked to be told (sd_notify(3)); @ begins an abstract socket."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            supervisor.sendto(state, address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
 async def _ask_relay(pool: Pool) -> None:
