@@ -38,7 +38,7 @@ from submission.credentials.store import StoreUnavailableError
     type=click.Path(path_type=Path),
     help="The configuration; $SUBMISSION_CONFIG or /etc/submission/submission.toml unless given.",
 )
-@click.argument("user", metavar="USER")
+@click.argument("users", metavar="USER", nargs=-1)
 def passwd(
     *,
     is_create: bool,
@@ -48,20 +48,22 @@ def passwd(
     realm: str | None,
     store: str | None,
     config: Path | None,
-    user: str,
+    users: tuple[str, ...],
 ) -> None:
     """Set the password of USER, which may be user@realm; a running server knows it at once.
 
     Asks for the password twice on a terminal, and reads it from standard input where that is none. Exits with 0, with
     1 where it failed, with 2 where it was called wrongly.
     """
+    if len(users) != 1:  # said by us, for click would repeat what is too much, and that may be a password
+        raise click.UsageError("one USER is expected, and no password here")
     if is_create and is_delete:
         raise click.UsageError("-c and -d exclude each other")
     if store and config:
         raise click.UsageError("-f and -C exclude each other")
     try:
         url, key_file, default_realm = _place(store, config)
-        login = _login(user, realm, default_realm)
+        login = _login(users[0], realm, default_realm)
         if is_delete:
             delete(open_store(url), login)
             return
@@ -93,7 +95,7 @@ def _login(user: str, realm: str | None, default_realm: str) -> Login:
 
 def _read() -> str:
     """The password from standard input, whole, but for one line end behind it."""
-    data = sys.stdin.buffer.read(MAX_PASSWORD + 2)
+    data = sys.stdin.buffer.read(MAX_PASSWORD + 3)  # a line end more, and one octet to see that it is too long
     try:
         return data.removesuffix(b"\n").removesuffix(b"\r").decode()
     except UnicodeDecodeError:

@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from submission.cli.passwd import passwd
 from submission.core.addresses import Login
 from submission.credentials.accounts import SECRET
 from submission.credentials.database import DatabaseStore
@@ -272,3 +274,9 @@ def test_p_asks_nothing_even_on_a_terminal(path: Path) -> None:
         assert terminal.finish() == 0
     assert "Password" not in terminal.screen
     assert secret(path) == "secret"
+
+
+def test_a_password_among_the_arguments_is_not_repeated() -> None:
+    result = CliRunner().invoke(passwd, ["-c", "alice", "geheim"])
+    assert result.exit_code == 2
+    assert "geheim" not in result.output
