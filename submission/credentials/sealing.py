@@ -86,6 +86,8 @@ def _read(path: Path) -> dict[str, bytes]:
         match = _KEY_LINE.fullmatch(line)
         if match is None:
             raise StoreUnavailableError(f"{path}:{number}: not a key, which is 8 hex digits, a blank and 44 of base64")
+        if match["id"] in keys:
+            raise StoreUnavailableError(f"{path}:{number}: the key's id is that of another key")
         keys[match["id"]] = binascii.a2b_base64(match["key"])
     if not keys:
         raise StoreUnavailableError(
