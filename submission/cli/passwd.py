@@ -1,23 +1,28 @@
 """`submission-passwd`: sets passwords, as Cyrus SASL's saslpasswd2 does, with its flags and prompts.
 
-Where it is stricter than saslpasswd2: an empty password is refused, and `-c` with `-d` is a usage error. As there, a
-user is made only with -c, an existing one's password is changed with or without it, and piped input is the password
-but for a line end behind it.
+As there, -c makes a user or changes an existing one's password, piped input is the password but for a line end behind
+it, and -c with -d, an empty password, or two that differ are refused. It is not as there where saslpasswd2 lets slips
+of the hand pass, and in exit codes:
+
+- without -c or -d a user must be there already: saslpasswd2 makes one, so that a mistyped name gets a password;
+- -d of a user who isn't there fails: saslpasswd2 says nothing and exits with 0;
+- -u REALM with user@another fails: saslpasswd2 takes the name's realm and drops REALM;
+- a CR before the line end doesn't belong to the password;
+- a wrong call exits with 2, any failure with 1: saslpasswd2 has 1 for the former, and 1 or some code of its library.
 """
 
 from __future__ import annotations
 
 import socket
-import sys
 from pathlib import Path
 
 import click
 
+from submission.cli.passwords import ask_password, is_terminal, read_password
 from submission.config import ConfigError, default_path, load
 from submission.core.addresses import Login
 from submission.credentials import open_store
 from submission.credentials.accounts import AccountError, delete, parse_login, set_password
-from submission.credentials.hashing import MAX_PASSWORD
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import StoreUnavailableError
 
@@ -70,7 +75,7 @@ def passwd(
         accounts, sealer = open_store(url), Sealer.from_file(key_file)
         if not is_create and accounts.read(login) is None:  # before asking for a password in vain
             raise AccountError(f"{login}: no such user; -c creates it")
-        password = _read() if is_piped or not sys.stdin.isatty() else _ask()
+        password = _ask_twice() if is_terminal() and not is_piped else read_password()
         set_password(accounts, sealer, login, password, may_create=is_create, keep_secret=not is_without_secret)
     except (AccountError, StoreUnavailableError, ConfigError) as error:
         raise click.ClickException(str(error)) from None  # exits with 1
@@ -93,21 +98,9 @@ def _login(user: str, realm: str | None, default_realm: str) -> Login:
     return login
 
 
-def _read() -> str:
-    """The password from standard input, whole, but for one line end behind it."""
-    data = sys.stdin.buffer.read(MAX_PASSWORD + 3)  # a line end more, and one octet to see that it is too long
-    try:
-        return data.removesuffix(b"\n").removesuffix(b"\r").decode()
-    except UnicodeDecodeError:
-        raise AccountError("password: is not UTF-8") from None
-
-
-def _ask() -> str:
-    password: str = click.prompt("Password", hide_input=True, prompt_suffix=": ", default="", show_default=False)
-    again: str = click.prompt(
-        "Again (for verification)", hide_input=True, prompt_suffix=": ", default="", show_default=False
-    )
-    if password != again:
+def _ask_twice() -> str:
+    password = ask_password("Password")
+    if ask_password("Again (for verification)") != password:
         raise AccountError("the passwords differ, nothing was changed")
     return password
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from submission.cli.options import configuration
+from submission.cli.passwords import ask_password, is_terminal, read_password
 from submission.config import load
 from submission.core.sasl.registry import MECHANISMS
 from submission.credentials import open_store
@@ -28,7 +29,6 @@ from submission.credentials.accounts import (
     parse_login,
     set_disabled,
 )
-from submission.credentials.hashing import MAX_PASSWORD
 from submission.credentials.store import Record, Store, StoreUnavailableError
 
 _ARGUMENT = click.argument("name", metavar="USER")
@@ -113,7 +113,8 @@ def verify(file: Path, name: str) -> None:
     """
     with _opened(file) as (store, realm):
         login = _read_record(store, name, realm).login  # before asking for a password in vain
-        if not is_password(store, login, _read_password()):
+        password = ask_password("Password") if is_terminal() else read_password()
+        if not is_password(store, login, password):
             raise AccountError(f"{login}: would be refused, the password is another or the user is disabled")
 
 
@@ -143,14 +144,6 @@ def _summary(record: Record) -> tuple[str, str, str]:
         name for name, mechanism in MECHANISMS.items() if (record.secret if mechanism.NEEDS_SECRET else record.password)
     ]
     return str(record.login), "disabled" if record.is_disabled else "enabled", " ".join(usable)
-
-
-def _read_password() -> str:
-    if sys.stdin.isatty():
-        password: str = click.prompt("Password", hide_input=True, prompt_suffix=": ", default="", show_default=False)
-        return password
-    data = sys.stdin.buffer.read(MAX_PASSWORD + len("\r\n") + 1)  # one more tells that it is too long
-    return data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")  # which no password holds
 
 
 def _print(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

@@ -250,6 +250,37 @@ def test_passwords_that_differ_or_are_none_change_nothing(path: Path, first: str
     assert read(path) == before
 
 
+def test_without_standard_input_there_is_no_password(path: Path) -> None:
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, *configured(path), "-c", "alice"]
+    result = subprocess.run(closed, capture_output=True, timeout=30)
+    assert (result.returncode, result.stderr) == (1, b"Error: password: must not be empty\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "password", "code", "their_code"),
+    [
+        (["-c", "alice"], b"secret\n", 0, 0),
+        (["-c", "-n", "alice"], b"secret\n", 0, 0),
+        (["-c", "alice"], b"", 1, 7),
+        (["-c", "alice"], b"\n", 1, 7),
+        (["-c", "-d", "alice"], b"", 2, 1),
+        ([], b"", 2, 1),
+        (["-d", "alice"], b"", 1, 0),
+        (["alice"], b"secret\n", 1, 0),
+        (["-c", "alice@example.org"], b"secret\n", 1, 0),
+    ],
+)
+def test_what_is_refused_and_what_saslpasswd2_makes_of_it(
+    path: Path, arguments: list[str], password: bytes, code: int, their_code: int
+) -> None:
+    require("saslpasswd2")
+    place = ["-f", str(path), "-u", "example.com", *arguments]
+    assert run(*place, password=password).returncode == code
+    path.unlink(missing_ok=True)
+    theirs = subprocess.run(["saslpasswd2", *place], input=password, capture_output=True, timeout=30)
+    assert theirs.returncode == their_code
+
+
 def test_an_interrupt_changes_nothing(path: Path) -> None:
     before = make(path)
     with Terminal(*COMMAND, *configured(path), "alice") as terminal:
