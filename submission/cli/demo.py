@@ -2,7 +2,8 @@
 
 Certificates, a store with one user, the proxy as a process of its own (run by root it becomes an ordinary user, as it
 always does), and behind it the host's mail system if one answers on port 25, else a catcher with a Maildir. Then a
-message by each mechanism, sent as a mail client would.
+message by each mechanism, sent as a mail client would. A real mail system gets them from whoever runs the demo, for
+the same: nobody else hears of it, bounces included.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextlib
 import email.message
 import email.policy
 import email.utils
-import getpass
 import os
 import pwd
 import secrets
@@ -30,6 +30,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from submission.certificates import write_certificates
 from submission.cli.catcher import Catcher
@@ -47,7 +48,7 @@ TIMEOUT = 30.0
 _CONFIGURATION = """\
 hostname = "localhost"
 state_dir = "state"
-user = "{user}"
+user = "nobody"
 [tls]
 certificate = "server.pem"
 key = "server.key"
@@ -75,7 +76,7 @@ class _Installation:
     folder: Path
     ports: dict[str, int]
     password: str
-    recipient: str
+    mailbox: str  # the messages are from it, and for it
     catcher: Catcher | None  # None: the host's own mail system
 
 
@@ -86,7 +87,7 @@ def demo(*, once: bool) -> None:
 
     Needs no configuration and touches none. Goes on serving until Ctrl-C, so that a mail client can be tried.
     """
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)  # what is printed is the mail system's text, among others
     signal.signal(signal.SIGTERM, _interrupt)  # so that whoever stops it leaves nothing behind
     try:
         with _installation(console) as installation:
@@ -111,35 +112,41 @@ def _installation(console: Console) -> Iterator[_Installation]:
     with contextlib.ExitStack() as cleanup:
         folder = Path(tempfile.mkdtemp(prefix="submission-demo-"))
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
-        user = _prepare_folder(folder)
+        _prepare_folder(folder)
         catcher = None
         if not _speaks_smtp(25):
             catcher = Catcher(folder / "maildir")
             cleanup.callback(catcher.stop)
             catcher.start()
-        console.print("Behind the proxy: " + ("a catcher with a Maildir" if catcher else "the mail system on port 25"))
+        mailbox = f"{USER if catcher else _name_of_caller()}@{REALM}"
+        behind = "a catcher with a Maildir" if catcher else f"the mail system on port 25, messages go to {mailbox}"
+        console.print(f"Behind the proxy: {behind}")
         ports = {kind: _free_port(port) for kind, port in PORTS.items()}
         configuration = folder / "submission.toml"
         relay = catcher.port if catcher else 25
-        configuration.write_text(_CONFIGURATION.format(user=user, realm=REALM, relay=relay, **ports))
+        configuration.write_text(_CONFIGURATION.format(realm=REALM, relay=relay, **ports))
         password = secrets.token_urlsafe(9)
         _make_user(folder / "state", password)
         cleanup.enter_context(_running(configuration))
-        recipient = f"{USER}@{REALM}" if catcher else getpass.getuser()
-        yield _Installation(folder, ports, password, recipient, catcher)
+        yield _Installation(folder, ports, password, mailbox, catcher)
 
 
-def _prepare_folder(folder: Path) -> str:
-    """Make certificates and state_dir; the user that the proxy will run as."""
+def _prepare_folder(folder: Path) -> None:
+    """Make certificates and state_dir, so that the user whom root becomes gets at them."""
     write_certificates(folder, ("localhost", "127.0.0.1", "::1"))
     state = folder / "state"
     state.mkdir(mode=0o700)
-    if os.geteuid() != 0:
-        return getpass.getuser()
-    entry = pwd.getpwnam("nobody")
-    folder.chmod(0o755)
-    os.chown(state, entry.pw_uid, entry.pw_gid)
-    return entry.pw_name
+    if os.geteuid() == 0:
+        folder.chmod(0o755)
+        nobody = pwd.getpwnam("nobody")
+        os.chown(state, nobody.pw_uid, nobody.pw_gid)
+
+
+def _name_of_caller() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without an entry; every mail system has a postmaster
+        return "postmaster"
 
 
 def _speaks_smtp(port: int) -> bool:
@@ -172,7 +179,8 @@ def _make_user(state: Path, password: str) -> None:
 @contextlib.contextmanager
 def _running(configuration: Path) -> Iterator[None]:
     """The proxy as a process, from `ready` to its end."""
-    command = [sys.executable, "-m", "submission", "serve", "-c", str(configuration)]
+    # -P: what lies in the folder that the demo is called from is nobody's business, least of all root's.
+    command = [sys.executable, "-P", "-m", "submission", "serve", "-c", str(configuration)]
     log = configuration.with_name("log")
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)  # noqa: S603
@@ -194,7 +202,7 @@ def _try_each(installation: _Installation, console: Console) -> bool:
             status.update(f"sending a message with AUTH {mechanism} over STARTTLS")
             reply, arrived = _send(installation, mechanism)
             all_arrived &= arrived
-            table.add_row(mechanism, reply, "yes" if arrived else "[bold red]no[/]")
+            table.add_row(mechanism, reply, Text("yes") if arrived else Text("no", "bold red"))
     console.print(table)
     return all_arrived
 
@@ -202,7 +210,7 @@ def _try_each(installation: _Installation, console: Console) -> bool:
 def _send(installation: _Installation, mechanism: str) -> tuple[str, bool]:
     """One message, as a client sends it that trusts only our authority: the reply, and whether it arrived."""
     message = email.message.EmailMessage()
-    message["From"], message["To"] = f"{USER}@{REALM}", installation.recipient
+    message["From"] = message["To"] = installation.mailbox
     message["Subject"] = f"submission demo: {mechanism}"
     message["Date"] = email.utils.localtime()
     message["Message-ID"] = email.utils.make_msgid(domain=REALM)
@@ -214,8 +222,8 @@ def _send(installation: _Installation, mechanism: str) -> tuple[str, bool]:
             client.ehlo()
             client.user, client.password = USER, installation.password
             client.auth(mechanism, getattr(client, "auth_" + mechanism.lower().replace("-", "_")))
-            client.mail(f"{USER}@{REALM}")
-            client.rcpt(installation.recipient)
+            client.mail(installation.mailbox)
+            client.rcpt(installation.mailbox)
             code, text = client.data(message.as_bytes(policy=email.policy.SMTP))
     except (smtplib.SMTPException, OSError) as error:
         return str(error), False
