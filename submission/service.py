@@ -22,7 +22,8 @@ from submission import logs
 from submission.config.settings import Listen, Settings
 from submission.credentials import open_authenticator, warm_up
 from submission.credentials.store import StoreUnavailableError
-from submission.relay.upstream import Pool, RelayError
+from submission.relay.pipe import RelayError
+from submission.relay.pool import Pool
 from submission.smtp.listener import BindError, Listener, Sessions, Shared, bind
 from submission.smtp.tls import make_context
 

@@ -1,5 +1,7 @@
 """Where a message ends, and what it must not hold: the scanner of the bytes that follow DATA's 354.
 
+(Under BDAT only the second is a question: chunks.py has the first, `LineChecker` serves both.)
+
 Only CRLF.CRLF ends a message (RFC 5321 section 4.1.1.4). Everything that another server might take for an end or for
 a line break is refused: a CR or LF that is not part of a CRLF, and NUL (sections 2.3.8 and 4.5.2). That is what keeps
 a message from smuggling a second one past us, and a signature from being broken by somebody's repairs.
@@ -60,6 +62,11 @@ class LineChecker:
                 self.fault = replies.LINES_TOO_LONG
             elif self.size > self._max_size:
                 self.fault = replies.MESSAGE_TOO_BIG
+
+    def finish(self) -> None:
+        """Learn that the content is over: a CR that waited for its LF has none."""
+        if self.fault is None and self._after_cr:
+            self.fault = replies.BARE_LINE_ENDINGS
 
     def _pairs(self, chunk: bytes) -> bool:
         """Whether every CR is followed by LF and every LF preceded by CR; a CR at the very end waits for more."""

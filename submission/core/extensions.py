@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 _SIZE = re.compile(r"[0-9]{1,20}")
-_OWN = ("PIPELINING", "ENHANCEDSTATUSCODES")
+_RECIPIENTS = re.compile(r"(?:^| )RCPTMAX=([1-9][0-9]{0,5})(?: |$)", re.IGNORECASE)
+_OWN = ("PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "HELP")
 _RELAYED = ("8BITMIME", "DSN", "SMTPUTF8", "DELIVERBY")
 
 
@@ -17,12 +18,19 @@ def message_limit(relay: Mapping[str, str], own: int) -> int:
     return min(limit, own) if limit else own
 
 
+def recipient_limit(relay: Mapping[str, str], own: int) -> int:
+    """Recipients of a message: our limit or the relay's, whichever is smaller (RFC 9422 section 4)."""
+    stated = _RECIPIENTS.search(relay.get("LIMITS", ""))
+    return min(int(stated[1]), own) if stated else own
+
+
 def offer(
-    relay: Mapping[str, str], *, max_size: int, mechanisms: Sequence[str], can_start_tls: bool
+    relay: Mapping[str, str], *, max_size: int, max_recipients: int, mechanisms: Sequence[str], can_start_tls: bool
 ) -> Mapping[str, str]:
     """Keyword to its parameters, in the order of the reply. `relay` is what the relay's own EHLO has, likewise."""
     extensions = dict.fromkeys(_OWN, "")
     extensions["SIZE"] = str(max_size)
+    extensions["LIMITS"] = f"RCPTMAX={max_recipients}"
     extensions |= {keyword: relay[keyword] for keyword in _RELAYED if keyword in relay}
     if mechanisms:
         extensions["AUTH"] = " ".join(mechanisms)

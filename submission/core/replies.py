@@ -2,8 +2,8 @@
 
 A reply is a three-digit code and one or more lines of text (RFC 5321 section 4.2). The enhanced status code
 (RFC 3463) is the first word of the text; its class digit is the first digit of the code, so `_own` derives it and
-the two cannot disagree. Replies of the relay are parsed elsewhere and pass through as they came: their text, with
-or without an enhanced code, is never edited.
+the two cannot disagree. Replies of the relay are parsed elsewhere and pass through as they came; only an enhanced code
+that is missing is added, for we offer them.
 
 The texts are for a person who reads a mail client's error box. No module names, no configuration, no exception
 text, nothing that the peer sent unquoted.
@@ -11,7 +11,10 @@ text, nothing that the peer sent unquoted.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_STATUS = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 
 MAX_TEXT = 400
 """Octets of text on a line of ours; RFC 5321 section 4.5.3.1.5 allows 512 with code and CRLF."""
@@ -36,6 +39,21 @@ class Reply:
     def is_positive(self) -> bool:
         """Whether it is a 2xx."""
         return 200 <= self.code < 300
+
+    def with_status(self) -> Reply:
+        """The same with an enhanced status code on every line, as who was offered them expects (RFC 2034 section 4).
+
+        A line that has none gets the first line's, or `x.0.0`, which says no more than the code does.
+        """
+        if not 200 <= self.code < 600 or 300 <= self.code < 400:
+            return self
+        found = [_STATUS.match(line) for line in self.lines]
+        if all(found):
+            return self
+        status = found[0][1] + b" " if found[0] else b"%d.0.0 " % (self.code // 100)
+        return Reply(
+            self.code, tuple(line if match else status + line for match, line in zip(found, self.lines, strict=True))
+        )
 
     @property
     def text(self) -> str:
@@ -63,7 +81,7 @@ WRONG_PROTOCOL = own(421, "5.1", "This is an SMTP server, closing the connection
 
 # Commands
 OK = own(250, "0.0", "OK")
-HELP = own(214, "0.0", "Submission service: EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, RSET, NOOP, VRFY, QUIT")
+HELP = own(214, "0.0", "Submission service: EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, BDAT, RSET, NOOP, VRFY, QUIT")
 CANNOT_VERIFY = own(252, "5.0", "Cannot verify the address, but will take mail for it")
 SYNTAX_ERROR = own(500, "5.2", "Syntax error, command not understood")
 NOT_CRLF = own(500, "5.2", "A command ends with CR LF and holds no other control characters")
@@ -83,6 +101,8 @@ NON_ASCII_ADDRESS = own(553, "6.7", "Addresses outside ASCII are not supported b
 MAIL_IN_PROGRESS = own(503, "5.1", "A sender was already given, RSET starts again")
 MAIL_FIRST = own(503, "5.1", "MAIL comes before this command")
 RECIPIENT_FIRST = own(503, "5.1", "A valid RCPT comes before this command")
+CHUNKS_FIRST = own(503, "5.1", "The message has begun: BDAT LAST ends it, RSET gives it up")
+BAD_CHUNK = own(501, "5.4", "A size in octets must follow BDAT, and LAST behind the last")
 NO_VALID_RECIPIENTS = own(554, "5.1", "No valid recipients")
 TOO_MANY_RECIPIENTS = own(452, "5.3", "Too many recipients")
 
@@ -110,6 +130,7 @@ AUTH_LINE_TOO_LONG = own(500, "5.6", "Authentication exchange line is too long")
 MESSAGE_TOO_BIG = own(552, "3.4", "Message exceeds the maximum size")
 BARE_LINE_ENDINGS = own(554, "6.0", "Message refused: it holds a CR or LF that is not part of CR LF, or a NUL")
 LINES_TOO_LONG = own(554, "6.0", "Message refused: it holds a line longer than this service takes")
+GIVEN_UP = own(451, "0.0", "The client gave the message up")  # for the log: there is nobody to tell
 
 # The relay, where it gives no reply of its own
 RELAY_UNREACHABLE = own(451, "4.1", "The mail system is not answering, please try again later")
@@ -125,6 +146,11 @@ def greeting(hostname: str) -> Reply:
 def hello(hostname: str, *extensions: str) -> Reply:
     """The reply to EHLO, a keyword a line (RFC 5321 section 4.1.1.1); without extensions, to HELO."""
     return Reply(250, tuple(line.encode("ascii", "replace") for line in (hostname, *extensions)))
+
+
+def chunk_taken(size: int) -> Reply:
+    """The reply to a chunk behind which others come (RFC 3030 section 2)."""
+    return own(250, "0.0", f"{size} octets received")
 
 
 def challenge(data: bytes) -> Reply:

@@ -2,6 +2,8 @@
 
     CONNECTED --EHLO/HELO--> READY --MAIL--> SENDER --RCPT--> RECIPIENTS --DATA--> (the message) --> READY
 
+BDAT leads from RECIPIENTS to CHUNKS and, with LAST, to READY (RFC 3030 section 2).
+
 RSET and a repeated EHLO lead back to READY, STARTTLS to CONNECTED. A refused MAIL or RCPT leaves the phase as it was.
 AUTH is possible in READY only, so an identity never changes inside a transaction (RFC 4954 section 4).
 
@@ -29,6 +31,7 @@ class Phase(enum.Enum):
     READY = "no transaction"
     SENDER = "MAIL was accepted"
     RECIPIENTS = "at least one RCPT was accepted"
+    CHUNKS = "the message has begun, and BDAT goes on with it"
 
 
 class Via(enum.Enum):
@@ -106,6 +109,7 @@ ORDER: Mapping[str, Mapping[Phase, Reply | None]] = MappingProxyType(
                 **_HELLO,
                 Phase.SENDER: replies.TLS_NOT_NOW,
                 Phase.RECIPIENTS: replies.TLS_NOT_NOW,
+                Phase.CHUNKS: replies.TLS_NOT_NOW,
             },
         ),
         "AUTH": _only(
@@ -114,6 +118,7 @@ ORDER: Mapping[str, Mapping[Phase, Reply | None]] = MappingProxyType(
                 **_HELLO,
                 Phase.SENDER: replies.AUTH_NOT_NOW,
                 Phase.RECIPIENTS: replies.AUTH_NOT_NOW,
+                Phase.CHUNKS: replies.AUTH_NOT_NOW,
             },
         ),
         "MAIL": _only(
@@ -122,15 +127,26 @@ ORDER: Mapping[str, Mapping[Phase, Reply | None]] = MappingProxyType(
                 **_HELLO,
                 Phase.SENDER: replies.MAIL_IN_PROGRESS,
                 Phase.RECIPIENTS: replies.MAIL_IN_PROGRESS,
+                Phase.CHUNKS: replies.MAIL_IN_PROGRESS,
             },
         ),
         "RCPT": _only(
             Phase.SENDER,
             Phase.RECIPIENTS,
-            otherwise={**_HELLO, Phase.READY: replies.MAIL_FIRST},
+            otherwise={**_HELLO, Phase.READY: replies.MAIL_FIRST, Phase.CHUNKS: replies.CHUNKS_FIRST},
         ),
         "DATA": _only(
             Phase.RECIPIENTS,
+            otherwise={
+                **_HELLO,
+                Phase.READY: replies.MAIL_FIRST,
+                Phase.SENDER: replies.RECIPIENT_FIRST,
+                Phase.CHUNKS: replies.CHUNKS_FIRST,
+            },
+        ),
+        "BDAT": _only(
+            Phase.RECIPIENTS,
+            Phase.CHUNKS,
             otherwise={
                 **_HELLO,
                 Phase.READY: replies.MAIL_FIRST,

@@ -2,10 +2,11 @@
 
 aiosmtplib awaits each reply before the next command and loses what comes unasked. Here every command puts a future
 into a queue and the replies resolve them in order, so any number of commands may be under way (RFC 2920), the body of
-a message is written without waiting, and a reply that comes early, in the middle of a body, is noticed.
+a message is written without waiting, and a reply that comes early, in the middle of a body, is noticed. To a relay
+that doesn't pipeline, the commands go one at a time; who sends them needn't know.
 
 What can't be paired is never guessed at: a reply nobody waits for, a malformed or endless one, fails everything that
-is under way and drops the connection.
+is under way and drops the connection. So does a body that is left unfinished.
 
 Replies are kept as they came: code and lines, octet for octet, because the client is to hear them unchanged. Only
 octets that would break the client's reply framing (controls) are replaced.
@@ -17,6 +18,7 @@ import asyncio
 import contextlib
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 from aiosmtplib.protocol import SMTPProtocol
@@ -49,47 +51,53 @@ class RelayLostError(RelayError):
 
 
 class Pipe(SMTPProtocol):
-    """The connection's protocol: `send` returns a future for the reply, `write` streams a body."""
+    """The connection's protocol: `send` asks for a reply, `write_body` streams a body.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    `on_loss` is called once when the connection is lost, before whoever waits is told; where it gives True, those who
+    wait go on waiting, for it will see to them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, pipelines: bool) -> None:
         super().__init__(loop=loop)
-        self._waiting: deque[asyncio.Future[Reply]] = deque()
-        self._output: list[bytes] = []
+        self._pipelines = pipelines
+        self._waiting: deque[asyncio.Future[Reply] | None] = deque()  # None: nobody waits, but it has to be a yes
+        self._output: deque[bytes] = deque()
         self._lines: list[bytes] = []
         self._code = 0
         self._size = 0
+        self._owes_body = False
         self._deadline = Deadline(loop, self._expire)
         self._timeout = 0.0
         self.lost: RelayLostError | None = None
+        self.on_loss: Callable[[], bool] | None = None
 
     @property
     def is_idle(self) -> bool:
-        """Whether the connection stands with nothing asked and nothing half said."""
-        return self.lost is None and not self._waiting and not self._lines and not self._buffer
+        """Whether the connection stands with nothing asked, nothing half said, and no body owed."""
+        return self.lost is None and not (self._waiting or self._lines or self._buffer or self._owes_body)
 
-    def send(self, command: bytes, timeout: float) -> asyncio.Future[Reply]:
-        """Send a command, or the end of a body; the future gives the reply or raises RelayLostError.
+    def send(self, command: bytes, timeout: float, future: asyncio.Future[Reply] | None = None) -> None:
+        """Send a command; `future` gets the reply or RelayLostError.
 
-        `timeout` is in seconds, from now or from the reply before it, whichever is later.
+        Without a future the reply has to be a yes: a no ends the connection. `timeout` is in seconds, from now or
+        from the reply before it, whichever is later.
         """
-        future: asyncio.Future[Reply] = self._loop.create_future()
         if self.lost is not None:
-            future.set_exception(self.lost)
-        else:
-            self._waiting.append(future)
-            self._timeout = timeout
-            self._deadline.set(timeout)
-            if not self._output:
-                self._loop.call_soon(self._flush)
-            self._output.append(command)
-        future.add_done_callback(_retrieve)
-        return future
+            if future is not None:
+                _fail(future, self.lost)
+            return
+        self._waiting.append(future)
+        self._timeout = timeout
+        self._deadline.set(timeout)
+        if not self._output:
+            self._loop.call_soon(self._flush)
+        self._output.append(command)
 
-    async def write_body(self, chunk: bytes, seconds: float) -> None:
+    async def write_body(self, octets: bytes, seconds: float) -> None:
         """Write a part of a message and wait for room for more; RelayLostError after `seconds` without any."""
         self._raise_if_lost()
-        self._flush()
-        self._transport.write(chunk)
+        self._owes_body = True
+        self._transport.write(octets)
         if self._paused:
             self._deadline.set(seconds)
             with contextlib.suppress(ConnectionError):
@@ -97,15 +105,25 @@ class Pipe(SMTPProtocol):
             self._deadline.clear()
             self._raise_if_lost()
 
+    def finish_body(self, octets: bytes, timeout: float, future: asyncio.Future[Reply]) -> None:
+        """Write what completes the body; `future` gets the reply or RelayLostError."""
+        self._owes_body = False
+        self.send(octets, timeout, future)
+
     def abort(self, reason: str) -> None:
         """Drop the connection at once; whatever is under way raises RelayLostError."""
+        self.on_loss = None
         self._fail(RelayLostError(reason))
 
     def _flush(self) -> None:
         """Send the commands of one turn of the event loop together: a packet costs more than what is in it."""
-        if self._output and self.lost is None:
+        if self.lost is not None or not self._output:
+            return
+        if self._pipelines:
             self._transport.write(b"".join(self._output))
-        self._output.clear()
+            self._output.clear()
+        elif len(self._waiting) == len(self._output):  # everything before was answered
+            self._transport.write(self._output.popleft())
 
     def _raise_if_lost(self) -> None:
         if self.lost is not None:
@@ -143,15 +161,21 @@ class Pipe(SMTPProtocol):
 
     def _take_reply(self, reply: Reply) -> bool:
         self._lines, self._size = [], 0
-        if not self._waiting:
+        if not self._waiting or len(self._waiting) == len(self._output):
             # Between commands it can only be a goodbye; inside a body, a refusal before its end.
             self._fail(RelayLostError(f"unasked: {reply.text[:200]}", reply))
             return False
         future = self._waiting.popleft()
-        if not future.done():
+        if future is None and not reply.is_positive:
+            self._fail(RelayLostError(f"refused: {reply.text[:200]}"))
+            return False
+        if reply.code == 354:
+            self._owes_body = True
+        if future is not None and not future.done():
             future.set_result(reply)
         if self._waiting:
             self._deadline.set(self._timeout)
+            self._flush()
         else:
             self._deadline.clear()
         return True
@@ -170,21 +194,21 @@ class Pipe(SMTPProtocol):
         self._fail(RelayLostError("no answer in time"))
 
     def _fail(self, error: RelayLostError) -> None:
-        if self.lost is None:
-            self.lost = error
+        if self.lost is not None:
+            return
+        self.lost = error
         self._deadline.close()
-        while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(self.lost)
-        for waiter in self._drain_waiters:
-            if not waiter.done():
-                waiter.set_exception(ConnectionResetError(str(self.lost)))
+        if self.on_loss is None or not self.on_loss():
+            for future in self._waiting:
+                if future is not None:
+                    _fail(future, error)
+        self._waiting.clear()
         if self.transport is not None:
-            self._transport.abort()
+            self._transport.abort()  # which wakes who waits for room, too
 
 
-def _retrieve(future: asyncio.Future[Reply]) -> None:
-    """Mark an exception as seen: a reply that nobody awaits any more is no fault of the program."""
-    if not future.cancelled():
+def _fail(future: asyncio.Future[Reply], error: RelayError) -> None:
+    """Let whoever waits learn of it; that nobody does is no fault of the program."""
+    if not future.done():
+        future.set_exception(error)
         future.exception()

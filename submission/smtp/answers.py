@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable
 
 from submission.core.replies import Reply
-from submission.relay.upstream import RelayLostError
+from submission.relay.upstream import RelayError, RelayLostError
 from submission.smtp.stream import ClientStream
 
-Promise = tuple["asyncio.Future[Reply]", Callable[[Reply], None], Callable[[RelayLostError], Reply]]
+Promise = tuple["asyncio.Future[Reply]", Callable[[Reply], Reply], Callable[[RelayError], Reply]]
 
 
 class Answers:
@@ -24,10 +24,6 @@ class Answers:
     def __init__(self, stream: ClientStream) -> None:
         self._stream = stream
         self._promised: deque[Reply | Promise] = deque()
-
-    def __len__(self) -> int:
-        """How many replies wait for a promise, or behind one."""
-        return len(self._promised)
 
     def say(self, reply: Reply) -> None:
         """Answer, behind what was promised before."""
@@ -39,10 +35,10 @@ class Answers:
     def promise(
         self,
         future: asyncio.Future[Reply],
-        on_reply: Callable[[Reply], None],
-        on_loss: Callable[[RelayLostError], Reply],
+        on_reply: Callable[[Reply], Reply],
+        on_loss: Callable[[RelayError], Reply],
     ) -> None:
-        """Answer with what the relay will say; `on_reply` hears it first, `on_loss` makes a reply where none comes."""
+        """Answer with what `on_reply` makes of the relay's reply, or `on_loss` where none comes."""
         self._promised.append((future, on_reply, on_loss))
 
     async def settle(self) -> None:
@@ -54,11 +50,13 @@ class Answers:
             else:
                 future, on_reply, on_loss = answer
                 try:
-                    reply = await future
-                except RelayLostError as error:
+                    said = await future
+                    if said.code == 354:
+                        raise RelayLostError("354 to a command")
+                except RelayError as error:
                     reply = on_loss(error)
                 else:
-                    on_reply(reply)
+                    reply = on_reply(said)
             self._stream.write(reply.encode())
 
     def forget(self) -> None:

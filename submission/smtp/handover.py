@@ -1,26 +1,35 @@
 """A client's transaction, handed over to the relay command by command.
 
-    MAIL        passes our gate (core/transaction.py), then the relay's: its reply is ours
-    RCPT        is sent on at once, its reply promised to the client
-    DATA        the relay asks for the message, message.py streams it there
+    MAIL        passes our gate (core/transaction.py) and is sent on, the relay's reply promised to the client
+    RCPT        is sent on likewise
+    DATA        too; only once the replies to all of these are seen may the client begin, and message.py takes over
+    BDAT        chunks.py takes the message from here, chunk by chunk
 
-The rules that every line here serves: MAIL goes on only for an identity; the client hears the relay's replies
-unchanged; a connection to the relay outlives the transaction only if nothing is under way on it.
+Commands that the client sends in one packet reach the relay in one (RFC 2920).
+
+The rules that every line here serves: MAIL goes on only for an identity; the client hears the relay's replies; a
+connection to the relay outlives the transaction only if nothing is under way on it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from submission import logs
 from submission.core import addresses, extensions, headers, parameters, replies
+from submission.core.arguments import parse_recipient, parse_sender
+from submission.core.chunks import Chunk
 from submission.core.replies import Reply
 from submission.core.transaction import Envelope, Peer, Phase, refuse_mail
+from submission.core.xclient import Client
 from submission.relay.upstream import RelayError, RelayLostError, RelayUnreachableError, Upstream
 from submission.smtp.answers import Answers
-from submission.smtp.message import Outcome, Transfer
+from submission.smtp.chunks import ChunkedMessage, skip
+from submission.smtp.message import Delivery, Outcome, relay_data
 from submission.smtp.stream import ClientGoneError, ClientIdleError, ClientStream
 
 if TYPE_CHECKING:
@@ -31,14 +40,17 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]+")
 
 @dataclass(slots=True)
 class _Open:
-    """A transaction that the relay has agreed to."""
+    """A transaction as far as it has come."""
 
     envelope: Envelope
     upstream: Upstream
+    promised: int = 0  # recipients that the relay has not answered yet
+    is_refused: bool = False  # the relay's no to MAIL; replies to what came behind it may be under way
+    chunks: ChunkedMessage | None = None
 
 
 class Handover:
-    """The transactions of one session, one at a time. `phase` is never CONNECTED: that is the session's to know."""
+    """The transactions of one session, one at a time."""
 
     def __init__(self, shared: Shared, peer: Peer, stream: ClientStream, answers: Answers) -> None:
         self._shared = shared
@@ -47,7 +59,6 @@ class Handover:
         self._stream = stream
         self._answers = answers
         self._open: _Open | None = None
-        self.phase = Phase.READY
         self.messages = 0
 
     @property
@@ -55,53 +66,60 @@ class Handover:
         """Octets of a message that both we and the relay take."""
         return extensions.message_limit(self._shared.pool.extensions, self._settings.limits.message_size)
 
-    async def mail(self, argument: bytes, *, can_start_tls: bool) -> Reply:
+    @property
+    def max_recipients(self) -> int:
+        """Recipients of a message that both we and the relay take."""
+        return extensions.recipient_limit(self._shared.pool.extensions, self._settings.limits.recipients)
+
+    @property
+    def phase(self) -> Phase:
+        """How far the transaction has come, a promised recipient counted as one. CONNECTED is the session's to know."""
+        transaction = self._open
+        if transaction is None or transaction.is_refused:
+            return Phase.READY
+        if transaction.chunks is not None:
+            return Phase.CHUNKS
+        return Phase.RECIPIENTS if transaction.envelope.recipients or transaction.promised else Phase.SENDER
+
+    async def settle(self) -> None:
+        """Wait for the relay's replies to what was sent on, and write them."""
+        await self._answers.settle()
+        if self._open is not None and self._open.is_refused:
+            self.end()
+
+    def mail(self, argument: bytes, *, can_start_tls: bool) -> Reply | None:
         """Open a transaction (RFC 5321 section 4.1.1.2)."""
         refusal = refuse_mail(self._peer.identity, can_start_tls=can_start_tls)
         if refusal is not None:
             return refusal
-        parsed = self._parse(argument, b"FROM:", parameters.MAIL, replies.BAD_SENDER)
+        parsed = parse_sender(argument, self._peer.offered)
         if isinstance(parsed, Reply):
             return parsed
         sender, values = parsed
         if parameters.declared_size(values) > self.max_size:
             return replies.MESSAGE_TOO_BIG
-        envelope = Envelope(sender, values)
+        self._open = _Open(Envelope(sender, values), Upstream(self._shared.pool, self._client))
         command = b"MAIL FROM:<" + sender.text + b">" + parameters.encode(self._with_submitter(values))
-        try:
-            upstream, reply = await self._shared.pool.begin(command)
-        except RelayError as error:
-            outcome = Outcome(_explain(error), 0, str(error))
-            self._log(outcome, envelope)
-            return outcome.reply
-        self._open = _Open(envelope, upstream)
-        if reply.is_positive:
-            self.phase = Phase.SENDER
-        else:
-            self._log(Outcome(reply, 0), envelope)
-            self._heed(reply)
-            self.end()
-        return reply
+        self._answers.promise(self._open.upstream.send(command), self._take_sender, self._lose)
+        return None
 
     async def recipient(self, argument: bytes) -> Reply | None:
-        """Send a recipient on, its reply promised (RFC 5321 section 4.1.1.3)."""
+        """Name a recipient (RFC 5321 section 4.1.1.3)."""
         transaction = self._transaction()
-        limit = self._settings.limits.recipients
-        if transaction.envelope.recipients + len(self._answers) >= limit:
-            await self._answers.settle()
+        envelope, limit = transaction.envelope, self.max_recipients
+        if envelope.recipients + transaction.promised >= limit:
+            await self.settle()
             if self._open is not transaction:
                 return replies.MAIL_FIRST
-            if transaction.envelope.recipients >= limit:
+            if envelope.recipients >= limit:
                 return replies.TOO_MANY_RECIPIENTS
-        parsed = self._parse(argument, b"TO:", parameters.RCPT, replies.BAD_RECIPIENT)
+        parsed = parse_recipient(argument, self._peer.offered)
         if isinstance(parsed, Reply):
             return parsed
         mailbox, values = parsed
-        upstream = transaction.upstream
-        future = upstream.send(b"RCPT TO:<" + mailbox.text + b">" + parameters.encode(values))
-        self._answers.promise(future, self._count, self._lose)
-        if "PIPELINING" not in upstream.extensions:
-            await self._answers.settle()
+        command = b"RCPT TO:<" + mailbox.text + b">" + parameters.encode(values)
+        self._answers.promise(transaction.upstream.send(command), self._take_recipient, self._lose)
+        transaction.promised += 1
         return None
 
     async def data(self) -> Outcome:
@@ -110,72 +128,79 @@ class Handover:
         Raises what the client's stream raises; the message was then not delivered, unless the log says `unknown`.
         """
         transaction = self._transaction()
-        upstream = transaction.upstream
+        asked = transaction.upstream.send(b"DATA")
+        await self._answers.settle()
         try:
-            reply = await upstream.send(b"DATA")
-        except RelayLostError as error:
+            reply = await asked
+        except RelayError as error:
             return Outcome(self._lose(error), 0, str(error))
-        if reply.code != 354:
-            if reply.is_positive:  # nonsense, which must never look like a delivery
-                upstream.abort("2xx to DATA")
-                return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
-            outcome = Outcome(reply, 0)
-            self._log(outcome, transaction.envelope)
-            self._heed(reply)
-            self.end()
-            return outcome
-        self.messages += 1
-        self._answers.say(reply)
-        return await self._transfer(transaction)
+        if reply.code == 354 and transaction.envelope.recipients and not transaction.is_refused:
+            self._answers.say(reply)
+            self.messages += 1
+            delivery = Delivery(transaction.upstream)
+            trace = self._trace(transaction.envelope)
+            return await self._transfer(delivery, relay_data(self._stream, delivery, trace, self.max_size))
+        if reply.code == 354 or reply.is_positive:  # a yes that must never look like a delivery
+            transaction.upstream.abort("DATA was not refused")
+            reply = replies.NO_VALID_RECIPIENTS
+        return self._refuse(reply)
 
-    async def _transfer(self, transaction: _Open) -> Outcome:
-        """Stream the message; however that ends, the log has it and the transaction is over."""
-        transfer = Transfer(self._stream, transaction.upstream, self.max_size)
+    async def chunk(self, chunk: Chunk) -> Outcome:
+        """Take a chunk of the message off the client, and pass it on (RFC 3030 section 2). Raises as `data` does."""
+        transaction = self._transaction()
+        chunks = transaction.chunks
+        if chunks is None:
+            chunks = ChunkedMessage(self._stream, transaction.upstream, self.max_size)
+            refusal = await chunks.open(self._trace(transaction.envelope))
+            if refusal is not None:
+                await skip(self._stream, chunk.size)
+                return self._refuse(refusal)
+            transaction.chunks = chunks
+            self.messages += 1
+        return await self._transfer(chunks.delivery, chunks.relay(chunk))
+
+    async def _transfer(self, delivery: Delivery, transfer: Awaitable[Outcome]) -> Outcome:
+        """Stream the message or a chunk; however the message ends, the log has it and the transaction is over."""
+        transaction = self._transaction()
         outcome: Outcome | None = None
         try:
-            await self._stream.flush()
-            outcome = await transfer.relay(self._trace(transaction.envelope))
+            outcome = await transfer
         except (ClientGoneError, ClientIdleError) as error:
             outcome = Outcome(replies.IDLE, 0, f"cut off: {error}")
             raise
         finally:
             if outcome is None:  # cancelled, or a fault of ours
-                outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=transfer.is_committed)
-            self._log(outcome, transaction.envelope)
-            if outcome.reason:
-                transaction.upstream.abort(outcome.reason)
-            self._heed(outcome.reply)
-            self.end()
-        return outcome
+                outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=delivery.is_committed)
+            if not outcome.is_open:
+                self._log(outcome, transaction.envelope)
+                if outcome.reason:
+                    transaction.upstream.abort(outcome.reason)
+                transaction.chunks = None
+                self._heed(outcome.reply)
+                self.end()
+        return dataclasses.replace(outcome, reply=self._complete(outcome.reply))
 
     def end(self) -> None:
         """Have no transaction any more; the relay's connection is kept if nothing is under way on it."""
         transaction, self._open = self._open, None
-        self.phase = Phase.READY
-        if transaction is not None:
-            self._shared.pool.keep(transaction.upstream)
+        if transaction is None:
+            return
+        if transaction.chunks is not None:
+            outcome = Outcome(replies.GIVEN_UP, transaction.chunks.size, "given up by the client")
+            self._log(outcome, transaction.envelope)
+            transaction.upstream.abort(outcome.reason)
+        transaction.upstream.close()
 
     def _transaction(self) -> _Open:
         if self._open is None:
             raise RuntimeError("a command came in a phase that the table refuses it in")
         return self._open
 
-    def _parse(
-        self, argument: bytes, prefix: bytes, known: parameters.Known, malformed: Reply
-    ) -> tuple[addresses.Mailbox, parameters.Parameters] | Reply:
-        """Mailbox and parameters of MAIL or RCPT, or the reply that refuses them."""
-        split = addresses.split_path(argument, prefix)
-        if split is None:
-            return malformed
-        path, rest = split
-        is_null = not path and known is parameters.MAIL
-        mailbox = addresses.NULL if is_null else addresses.parse_mailbox(path)
-        if mailbox is None:
-            return replies.BAD_PATH
-        if not mailbox.is_ascii and "SMTPUTF8" not in self._peer.offered:
-            return replies.NON_ASCII_ADDRESS
-        values = parameters.parse(rest, known, self._peer.offered)
-        return values if isinstance(values, Reply) else (mailbox, values)
+    @property
+    def _client(self) -> Client:
+        """Who submits, for a relay that wants to know."""
+        is_hidden = self._settings.policy.hide_client
+        return Client(self._peer.user or "", self._peer.address, self._peer.hello, is_hidden=is_hidden)
 
     def _with_submitter(self, values: parameters.Parameters) -> parameters.Parameters:
         """The parameters with who submits as we know it, not as the client says (RFC 4954 section 5)."""
@@ -184,14 +209,39 @@ class Handover:
             others[b"AUTH"] = addresses.encode_xtext(str(self._peer.identity.login))
         return others
 
-    def _count(self, reply: Reply) -> None:
-        """Take note of a reply to RCPT."""
-        if self._open is not None and reply.is_positive:
-            self._open.envelope.recipients += 1
-            self.phase = Phase.RECIPIENTS
-        if self._open is not None and reply.code == 421:
-            self._log(Outcome(reply, 0), self._open.envelope)  # one refused recipient is no event, this is the end
+    # What the relay says
+
+    def _take_sender(self, reply: Reply) -> Reply:
+        transaction = self._open
+        if transaction is not None and not reply.is_positive:
+            self._log(Outcome(reply, 0), transaction.envelope)
+            transaction.is_refused = True
+            self._heed(reply)
+        return self._complete(reply)
+
+    def _take_recipient(self, reply: Reply) -> Reply:
+        transaction = self._open
+        if transaction is not None:
+            transaction.promised -= 1
+            transaction.envelope.recipients += reply.is_positive
+            if reply.code == 421:  # one refused recipient is no event, this is the end
+                self._log(Outcome(reply, 0), transaction.envelope)
         self._heed(reply)
+        return self._complete(reply)
+
+    def _refuse(self, reply: Reply) -> Outcome:
+        """The relay wants no message. Where that is for want of recipients, the client may name others."""
+        transaction = self._transaction()
+        if transaction.envelope.recipients and not transaction.is_refused:
+            self._log(Outcome(reply, 0), transaction.envelope)
+        self._heed(reply)
+        if transaction.envelope.recipients or transaction.is_refused or transaction.upstream.loss is not None:
+            self.end()
+        return Outcome(self._complete(reply), 0)
+
+    def _complete(self, reply: Reply) -> Reply:
+        """A reply of the relay's for the client: unchanged, but for an enhanced code that it was offered."""
+        return reply.with_status() if self._peer.offered else reply
 
     def _heed(self, reply: Reply) -> None:
         """Take a 421 of the relay's for what it is: it closes, and the transaction is over (RFC 5321 section 3.8)."""
@@ -199,14 +249,16 @@ class Handover:
             self._open.upstream.abort("421")
             self.end()
 
-    def _lose(self, error: RelayLostError) -> Reply:
+    def _lose(self, error: RelayError) -> Reply:
         """Give the transaction up, for the relay is gone: the reply for the client, the cause for the log."""
         reply = _explain(error)
         if self._open is not None:
             self._log(Outcome(reply, 0, str(error)), self._open.envelope)
             self._open.upstream.abort("lost")
             self.end()
-        return reply
+        return self._complete(reply)
+
+    # What is written down
 
     def _trace(self, envelope: Envelope) -> bytes:
         """The Received field for this message."""

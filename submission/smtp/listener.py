@@ -25,7 +25,7 @@ from submission import logs
 from submission.config.settings import Listen, Settings
 from submission.config.values import TcpAddress, UnixAddress
 from submission.credentials.authenticator import Authenticator
-from submission.relay.upstream import Pool
+from submission.relay.pool import Pool
 from submission.smtp.session import Session
 
 BACKLOG = 1024

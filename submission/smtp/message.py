@@ -1,8 +1,11 @@
-"""The message itself: DATA's octets from the client through the scanner into the relay, neither end ahead of the other.
+"""The message itself, from the client through a checker into the relay, neither end ahead of the other.
 
-What ends well here: the scanner saw CRLF.CRLF and found no fault, the relay got every octet, then the lone dot, and
-its reply is the client's. All else ends with the relay's connection dropped before the dot, which makes it throw the
-message away, and with a reply that says so, read off to the end of the data so that the client hears it.
+What ends well here: the client sent the whole of it and no fault was found, the relay got every octet and the end, and
+its reply is the client's. All else ends with the relay's connection dropped before the end, which makes it throw the
+message away, and with a reply that says so, once the client has sent what it announced, so that it is heard.
+
+    relay_data      DATA: searched for its end, as dot-stuffed as it came
+    chunks.py       BDAT: counted
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from submission.core import replies
 from submission.core.datastream import END, DataScanner
 from submission.core.replies import Reply
-from submission.relay.upstream import RelayLostError, Upstream
+from submission.relay.upstream import RelayError, RelayLostError, Upstream
 from submission.smtp.stream import ClientStream
 
 PATIENCE = 4
@@ -26,61 +29,75 @@ class Outcome:
     reply: Reply
     size: int
     reason: str = ""
-    is_unknown: bool = False  # the relay got the final dot, and nothing was heard of it since
+    is_unknown: bool = False  # the relay got the end of the message, and nothing was heard of it since
     is_endless: bool = False  # the client would go on sending: close
+    is_open: bool = False  # so far so good: more chunks follow
 
 
-class Transfer:
-    """One message on its way. `relay` is called once."""
+class Delivery:
+    """The relay's end of a message on its way. Once it is lost nothing is sent any more; the client is told later."""
 
-    def __init__(self, stream: ClientStream, upstream: Upstream, max_size: int) -> None:
-        self._stream = stream
+    def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._scanner = DataScanner(max_size)
-        self._max_read = max_size * PATIENCE
-        self._loss: RelayLostError | None = None
+        self._loss: RelayError | None = None
         self.is_committed = False
         """Whether the relay may have the whole message: from then on only its reply can tell what became of it."""
 
-    async def relay(self, trace: bytes) -> Outcome:
-        """Stream `trace`, our header fields, and the message. Raises what the client's stream raises."""
-        scanner = self._scanner
-        ready = trace
-        while True:
-            ready += scanner.feed(await self._stream.chunk())
-            if scanner.ended:
-                break
-            await self._pass_on(ready)
-            ready = b""
-            if scanner.fault:
-                self._upstream.abort("message refused")
-                if scanner.size > self._max_read:
-                    return Outcome(scanner.fault, scanner.size, "endless", is_endless=True)
-        self._stream.give_back(scanner.rest)
-        if scanner.fault:
-            self._upstream.abort("message refused")
-            return Outcome(scanner.fault, scanner.size, "content")
+    @property
+    def loss(self) -> RelayError | None:
+        """Why the relay gets no more, once that is so."""
         if self._loss is None:
             self._loss = self._upstream.loss
-        if self._loss is not None:
-            return Outcome(self._loss.reply or replies.RELAY_LOST, scanner.size, str(self._loss))
-        return await self._finish(ready)
+        return self._loss
 
-    async def _pass_on(self, octets: bytes) -> None:
-        if self._loss is None and octets:
+    async def pass_on(self, octets: bytes) -> None:
+        """Send a part of the message, at the relay's pace."""
+        if octets and self.loss is None:
             try:
                 await self._upstream.write(octets)
             except RelayLostError as loss:
-                self._loss = loss  # the client is told after its last line
+                self._loss = loss
 
-    async def _finish(self, ready: bytes) -> Outcome:
-        """Send what is left of the message and its end, in one packet where that is all there was."""
-        size = self._scanner.size
-        self.is_committed = True
+    def drop(self) -> None:
+        """Let the relay throw away what it has, for a fault was found in the message."""
+        self._upstream.abort("message refused")
+
+    async def finish(self, octets: bytes, size: int, *, is_message: bool = True) -> Outcome:
+        """Send what is left of the message with its end, or of a chunk, and hear what the relay says to it."""
+        if self.loss is not None:
+            return self._explain(self.loss, size, is_unknown=False)
+        self.is_committed = is_message
         try:
-            reply = await self._upstream.finish(ready + END)
+            reply = await self._upstream.finish(octets, is_message=is_message)
             if reply.code == 354:
                 raise RelayLostError("354 to the end of a message")
-            return Outcome(reply, size)
         except RelayLostError as loss:
-            return Outcome(loss.reply or replies.RELAY_LOST, size, str(loss), is_unknown=loss.reply is None)
+            return self._explain(loss, size, is_unknown=is_message and loss.reply is None)
+        return Outcome(reply, size, is_open=not is_message and reply.is_positive)
+
+    def _explain(self, loss: RelayError, size: int, *, is_unknown: bool) -> Outcome:
+        said = loss.reply if isinstance(loss, RelayLostError) else None
+        return Outcome(said or replies.RELAY_LOST, size, str(loss), is_unknown=is_unknown)
+
+
+async def relay_data(stream: ClientStream, delivery: Delivery, trace: bytes, max_size: int) -> Outcome:
+    """Stream `trace`, our header fields, and what follows the client's DATA. Raises what the client's stream raises."""
+    await stream.flush()
+    scanner = DataScanner(max_size)
+    ready = trace
+    while True:
+        ready += scanner.feed(await stream.chunk())
+        if scanner.ended:
+            break
+        if scanner.fault is None:
+            await delivery.pass_on(ready)
+        else:
+            delivery.drop()
+            if scanner.size > max_size * PATIENCE:
+                return Outcome(scanner.fault, scanner.size, "endless", is_endless=True)
+        ready = b""
+    stream.give_back(scanner.rest)
+    if scanner.fault:
+        delivery.drop()
+        return Outcome(scanner.fault, scanner.size, "content")
+    return await delivery.finish(ready + END, scanner.size)

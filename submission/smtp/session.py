@@ -6,7 +6,7 @@ half-closes, and they answer one reply a packet.
 
     the loop    a line -> its verb's method -> replies (answers.py), written when the client is waited for
     in here     the loop, EHLO, STARTTLS and the small verbs
-    elsewhere   AUTH in authentication.py; MAIL, RCPT and DATA in handover.py
+    elsewhere   AUTH in authentication.py; MAIL, RCPT, DATA and BDAT in handover.py
 
 The task of a session is never cancelled because its client left: reading raises, while a reply of the relay that is
 being waited for is waited for, and logged.
@@ -23,11 +23,13 @@ from aiosmtpd.smtp import SMTP
 
 from submission import logs
 from submission.core import extensions, replies
+from submission.core.chunks import parse_chunk
 from submission.core.replies import Reply
 from submission.core.sasl import MAX_RESPONSE
 from submission.core.transaction import ORDER, Peer, Phase, refuse_order
 from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication
+from submission.smtp.chunks import skip
 from submission.smtp.handover import Handover
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
 
@@ -36,9 +38,14 @@ if TYPE_CHECKING:
 
 MAX_COMMAND = 2048
 """Octets of a command line; sendmail closes the connection on a longer one. AUTH has its own, MAX_RESPONSE."""
+MAX_SKIPPED = 1024 * 1024
+"""Octets that are read of a chunk that nobody asked for; then the connection is closed."""
 ERRORS_BEFORE_DELAY, ERRORS_BEFORE_CLOSE = 3, 10
 ERROR_DELAY = 1.0
 """Seconds that each bad command after the first few costs."""
+
+_PIPELINED = ("RCPT", "DATA")
+"""Verbs that don't wait for the relay's replies to those before them."""
 
 _HTTP = frozenset(("GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "TRACE", "PATCH"))
 _HELLO = re.compile(rb"[!-~\x80-\xff]{1,255}")
@@ -149,7 +156,7 @@ class Session(SMTP):
             self._answers.say(replies.greeting(self._settings.hostname))
             while not self._end:
                 await self._step()
-            await self._answers.settle()
+            await self._handover.settle()
         except ClientGoneError as error:
             self._end = str(error)
         except ClientIdleError:
@@ -180,13 +187,13 @@ class Session(SMTP):
             self._answers.say(reply)
             await self._count_error(reply)
         if self._stream.must_flush:
-            await self._answers.settle()
+            await self._handover.settle()
             await self._stream.flush()
 
     async def _next_line(self) -> bytes:
         line = self._stream.take_line(MAX_RESPONSE)
         if line is None:
-            await self._answers.settle()
+            await self._handover.settle()
             line = await self._stream.line(MAX_RESPONSE)
         return line
 
@@ -200,10 +207,12 @@ class Session(SMTP):
         if len(line) + 2 > MAX_COMMAND and verb != "AUTH":
             return replies.LINE_TOO_LONG
         try:
-            if verb != "RCPT":
-                await self._answers.settle()
+            if verb not in _PIPELINED:
+                await self._handover.settle()
             refusal = refuse_order(verb, self._phase)
-            return refusal or cast("Reply | None", await self._smtp_methods[verb](argument))
+            if refusal is not None:
+                return await self._skip_chunk(argument, refusal) if verb == "BDAT" else refusal
+            return cast("Reply | None", await self._smtp_methods[verb](argument))
         except (ClientGoneError, ClientIdleError, ServiceStoppingError):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client hears that there is one, the log which
@@ -220,7 +229,7 @@ class Session(SMTP):
             self._answers.say(replies.TOO_MANY_ERRORS)
             self._end = "errors"
         elif self._errors > ERRORS_BEFORE_DELAY:
-            await self._answers.settle()
+            await self._handover.settle()
             await self._stream.flush()
             await asyncio.sleep(ERROR_DELAY)
 
@@ -254,6 +263,7 @@ class Session(SMTP):
         offered = extensions.offer(
             self._shared.pool.extensions,
             max_size=self._handover.max_size,
+            max_recipients=self._handover.max_recipients,
             mechanisms=self._authentication.mechanisms,
             can_start_tls=self._can_start_tls,
         )
@@ -318,9 +328,9 @@ class Session(SMTP):
             self._end = "auth-failures"
         return reply
 
-    async def smtp_MAIL(self, argument: bytes) -> Reply:
+    async def smtp_MAIL(self, argument: bytes) -> Reply | None:
         """Open a transaction."""
-        return await self._handover.mail(argument, can_start_tls=self._can_start_tls)
+        return self._handover.mail(argument, can_start_tls=self._can_start_tls)
 
     async def smtp_RCPT(self, argument: bytes) -> Reply | None:
         """Name a recipient."""
@@ -334,6 +344,32 @@ class Session(SMTP):
         if outcome.is_endless:
             self._end = "endless message"
         return outcome.reply
+
+    async def smtp_BDAT(self, argument: bytes) -> Reply:
+        """Send a chunk of the message."""
+        chunk = parse_chunk(argument)
+        if chunk is None:
+            return self._lose_track()
+        outcome = await self._handover.chunk(chunk)
+        if outcome.is_endless:
+            self._end = "endless message"
+        return outcome.reply
+
+    async def _skip_chunk(self, argument: bytes, refusal: Reply) -> Reply:
+        """Refuse a chunk that comes at the wrong time; the client has sent it all the same (RFC 3030 section 4.2)."""
+        chunk = parse_chunk(argument)
+        if chunk is None:
+            return self._lose_track()
+        if chunk.size > MAX_SKIPPED:
+            self._end = "endless chunk"
+        else:
+            await skip(self._stream, chunk.size)
+        return refusal
+
+    def _lose_track(self) -> Reply:
+        """End, for nobody can say where the chunk ends and the next command begins."""
+        self._end = "chunk without a size"
+        return replies.BAD_CHUNK
 
     async def smtp_RSET(self, argument: bytes) -> Reply:
         """Forget the transaction (RFC 5321 section 4.1.1.5)."""

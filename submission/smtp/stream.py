@@ -117,13 +117,13 @@ class ClientStream:
                 await self._more()
         return line
 
-    async def chunk(self) -> bytes:
-        """Whatever has arrived, at least one octet; doesn't flush."""
+    async def chunk(self, limit: int = HIGH_WATER * 2) -> bytes:
+        """Whatever has arrived, one octet at least and `limit` at most; doesn't flush."""
         if not self._input:
             self._deadline.set(self.timeout)
             await self._more()
-        chunk = bytes(self._input)
-        self._input.clear()
+        chunk = bytes(self._input[:limit])
+        del self._input[:limit]
         self._resume()
         return chunk
 

@@ -1,0 +1,102 @@
+"""Connections to the relay that outlive the transactions of clients.
+
+A new connection costs sendmail a fork, three quarters of what accepting a message costs it, so one that is provably
+clean is kept: every command on it was answered, and no body is owed. What sendmail holds against a long connection is
+avoided: one EHLO each (it slows down at the third), never NOOP (at the twentieth), and we part before it does, for it
+goes without a word.
+
+Nothing here is a queue: whoever can't be served now is told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from submission.config.settings import Relay as RelaySettings
+from submission.relay.connection import Connection, RelayUnreachableError, connect
+
+MAX_IDLE = 60.0
+"""Seconds that a connection is kept unused. Debian's sendmail closes after 300."""
+MAX_USES = 500
+"""Transactions on one connection, so that a configuration change of the relay's reaches us some day."""
+MAX_KEPT = 16
+"""Connections kept unused in one process."""
+MAX_CONNECTING = 8
+"""Connections waiting for a greeting at a time: sendmail's listen queue holds 10."""
+FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
+"""Seconds after a refused connection in which no other is tried; doubles from the first to the last."""
+
+
+class Pool:
+    """The relay as one process sees it."""
+
+    def __init__(self, settings: RelaySettings, hostname: str) -> None:
+        self.settings = settings
+        self.hostname = hostname
+        self._kept: deque[Connection] = deque()
+        self._connecting = asyncio.Semaphore(MAX_CONNECTING)
+        self._pause = 0.0
+        self._paused_until = 0.0
+        self.extensions: Mapping[str, str] = MappingProxyType({})
+        """What the relay offered last; empty until it has been asked."""
+
+    @property
+    def hello(self) -> bytes:
+        """The EHLO that we say."""
+        return b"EHLO " + self.hostname.encode()
+
+    def take(self) -> Connection | None:
+        """A connection that is kept, if there is one."""
+        self.sweep()
+        while self._kept:
+            connection = self._kept.pop()  # the one used last: the others get the chance to grow old
+            if connection.pipe.is_idle:
+                return connection
+        return None
+
+    def keep(self, connection: Connection) -> None:
+        """Give a connection back. One that isn't provably clean is dropped."""
+        if not connection.pipe.is_idle:
+            connection.pipe.abort("not clean")
+        elif connection.uses >= MAX_USES or len(self._kept) >= MAX_KEPT:
+            connection.quit()
+        else:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._kept.append(connection)
+
+    async def connect(self) -> Connection:
+        """Open a connection and learn what the relay offers. Raises RelayUnreachableError."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout):
+                await self._connecting.acquire()
+        except TimeoutError:
+            raise RelayUnreachableError("too many connections wait for its greeting") from None
+        try:
+            if loop.time() < self._paused_until:
+                raise RelayUnreachableError("not tried, for it was refused a moment ago")
+            connection = await connect(self.settings, self.hostname)
+        except RelayUnreachableError:
+            if loop.time() >= self._paused_until:  # several that are refused at once count as one
+                self._pause = min(max(self._pause * 2, FIRST_PAUSE), LAST_PAUSE)
+                self._paused_until = loop.time() + self._pause
+            raise
+        finally:
+            self._connecting.release()
+        self._pause = 0.0
+        self.extensions = connection.extensions
+        return connection
+
+    def sweep(self) -> None:
+        """Part with connections that were unused for too long; to be called now and then."""
+        oldest = asyncio.get_running_loop().time() - MAX_IDLE
+        while self._kept and (self._kept[0].idle_since < oldest or not self._kept[0].pipe.is_idle):
+            self._kept.popleft().quit()
+
+    def close(self) -> None:
+        """Part with every connection that is kept."""
+        while self._kept:
+            self._kept.pop().quit()
