@@ -14,6 +14,7 @@ import aiosmtplib
 
 from submission.config.settings import Relay as RelaySettings
 from submission.config.values import TcpAddress
+from submission.core.xclient import Client
 from submission.relay.pipe import Pipe, RelayError
 
 
@@ -29,6 +30,8 @@ class Connection:
         self.extensions = extensions
         self.uses = 0
         """Transactions so far, the one under way among them."""
+        self.client: Client | None = None
+        """Who the relay was told that it deals with, by XCLIENT."""
         self.idle_since = 0.0
         """The event loop's time at which it was last given back."""
 

@@ -4,7 +4,7 @@ A command can be sent at once, and its reply is a future. Where a connection is 
 event loop, behind what makes sure that nothing of the client before is left:
 
     RSET                for most; its reply has to be a yes before anything else is believed
-    XCLIENT, EHLO       for a relay that offers XCLIENT (Postfix): who the client is, in place of who was
+    XCLIENT, EHLO       for a relay that offers XCLIENT (Postfix), where it was told of another client last
 
 Where none is kept, the commands wait while one is opened.
 
@@ -116,7 +116,7 @@ class Upstream:
         kept.uses += 1
         kept.pipe.on_loss = self._start_again
         self._connection = kept
-        if "XCLIENT" in kept.extensions:
+        if "XCLIENT" in kept.extensions and kept.client != self._client:
             self._opening = self._loop.create_task(self._open(kept))
         else:
             kept.pipe.send(b"RSET\r\n", COMMAND_TIMEOUT)
@@ -171,6 +171,7 @@ class Upstream:
                 if not reply.is_positive:
                     connection.pipe.abort("XCLIENT was refused")
                     raise RelayLostError(f"{command[:7].decode()}: {reply.text[:200]}")
+            connection.client = self._client
 
     def _lose(self, error: RelayError) -> None:
         if self._error is None:
