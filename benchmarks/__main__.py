@@ -11,11 +11,12 @@ import click
 from rich.console import Console
 
 from benchmarks import measures, programs, report
-from benchmarks.peers import Peer
+from benchmarks.peers import Peer, dovecot
+from benchmarks.peers.nginx import Nginx
 from benchmarks.peers.ours import Ours
 from benchmarks.turns import Results, take_turns
 
-PEERS: tuple[Peer, ...] = (Ours(),)
+PEERS: tuple[Peer, ...] = (Ours(), dovecot.TUNED, dovecot.INSTALLED, Nginx())
 
 
 def _chosen(_: click.Context, __: click.Parameter, names: str) -> list[Peer]:
@@ -39,7 +40,7 @@ def main(quick: bool, rounds: int | None, peers: list[Peer], document: bool) -> 
     signal.signal(signal.SIGTERM, _end)
     scale = measures.QUICK if quick else measures.FULL
     scale = dataclasses.replace(scale, rounds=rounds or scale.rounds)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     results = Results()
     for peer in peers:
         if reason := peer.missing():

@@ -44,6 +44,11 @@ def run(command: Sequence[str | Path], text: str = "", environment: Mapping[str,
     return result.stdout
 
 
+def package_version(package: str) -> str:
+    """The version of an installed Debian package. Raises ProgramError."""
+    return run(["dpkg-query", "--show", "--showformat=${Version}", package])
+
+
 def build(name: str, *libraries: str) -> Path:
     """Compile NAME.c, if that has changed since the last time; the program. Raises ProgramError."""
     source, program = HERE / f"{name}.c", BUILD / name

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks import measures
 from benchmarks.measures import Measure, Scale
@@ -33,9 +33,9 @@ RIVAL = "dovecot-tuned"
 def table(peers: Sequence[Peer], results: Results) -> Table:
     """For the terminal."""
     head, *rows = _cells(peers, results)
-    drawn = Table(*head)
+    drawn = Table(head[0], *(Column(title, justify="right") for title in head[1:]))
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*(cell.replace(" (", "\n(") for cell in row))
     return drawn
 
 
@@ -87,7 +87,7 @@ def _row(cells: Sequence[str]) -> str:
 def _cells(peers: Sequence[Peer], results: Results) -> list[list[str]]:
     """The table, head first: a row a measure, a column a peer, and how ours compares."""
     shown = [peer for peer in peers if peer.name in results.figures]
-    rows = [["", *(peer.title for peer in shown), "ours / tuned Dovecot"]]
+    rows = [["", *(peer.title for peer in shown), "ours / Dovecot tuned"]]
     for measure in measures.ALL:
         figures = [results.figures[peer.name].get(measure.name, []) for peer in shown]
         if any(figures):
@@ -99,7 +99,7 @@ def _cell(values: Sequence[float]) -> str:
     if not values:
         return ABSENT
     median = _number(statistics.median(values))
-    return f"{median} ({_number(min(values))} to {_number(max(values))})" if len(values) > 1 else median
+    return f"{median} ({_number(min(values))}-{_number(max(values))})" if len(values) > 1 else median
 
 
 def _ratio(results: Results, measure: Measure) -> str:
