@@ -14,9 +14,11 @@ from benchmarks import measures, programs, report
 from benchmarks.peers import Peer, dovecot
 from benchmarks.peers.nginx import Nginx
 from benchmarks.peers.ours import Ours
+from benchmarks.peers.postfix import Postfix
+from benchmarks.peers.sendmail import SendmailItself
 from benchmarks.turns import Results, take_turns
 
-PEERS: tuple[Peer, ...] = (Ours(), dovecot.TUNED, dovecot.INSTALLED, Nginx())
+PEERS: tuple[Peer, ...] = (Ours(), dovecot.TUNED, dovecot.INSTALLED, Postfix(), Nginx(), SendmailItself())
 
 
 def _chosen(_: click.Context, __: click.Parameter, names: str) -> list[Peer]:

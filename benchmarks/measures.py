@@ -59,10 +59,11 @@ class Scale:
     large: int
     idle: int
     latency: int
+    host: int
 
 
-FULL = Scale(rounds=3, warm_up=50, opening=1000, kept=4000, large=25, idle=1000, latency=1000)
-QUICK = Scale(rounds=1, warm_up=20, opening=150, kept=1000, large=5, idle=200, latency=200)
+FULL = Scale(rounds=3, warm_up=50, opening=1000, kept=4000, large=25, idle=1000, latency=1000, host=500)
+QUICK = Scale(rounds=1, warm_up=20, opening=150, kept=1000, large=5, idle=200, latency=200, host=100)
 
 
 def warm_up(port: int, scale: Scale) -> None:
@@ -79,7 +80,7 @@ def with_one_worker(
     """
     warm_up(running.port, scale)
     yield IDLE, _idle(running, min(scale.idle, most_connections))
-    yield OPENING, cpu_per_connection([running.pid], running.port, scale.opening, sink)
+    yield OPENING, _cpu_per_connection([running.pid], running.port, scale.opening, sink)
     for count, measure in KEPT.items():
         if count <= most_connections:
             yield measure, _kept(running, sink, count, scale.kept)
@@ -97,8 +98,14 @@ def with_two_workers(running: Running, scale: Scale) -> Iterator[tuple[Measure, 
     yield RATE_OPENING, Load(running.port, connections=scale.opening, parallel=CROWD).run().rate
 
 
-def cpu_per_connection(pids: list[int], port: int, count: int, sink: Sink | None = None) -> float:
-    """Microseconds of CPU of a message that comes on a connection of its own, until the sink has it if there is one."""
+def host(pids: list[int], port: int, scale: Scale) -> float:
+    """The measure HOST, of the families that share the work."""
+    warm_up(port, scale)
+    return _cpu_per_connection(pids, port, scale.host)
+
+
+def _cpu_per_connection(pids: list[int], port: int, count: int, sink: Sink | None = None) -> float:
+    """What a message costs that comes on a connection of its own, until the sink has it if there is one."""
     before = cpu_time(pids)
     expected = sink.count() + count if sink else 0
     Load(port, connections=count, parallel=USUAL).run()

@@ -15,6 +15,8 @@ from pathlib import Path
 from benchmarks import measures
 from benchmarks.measures import Measure, Scale
 from benchmarks.peers import Peer, Site
+from benchmarks.peers.ours import Ours
+from benchmarks.peers.sendmail import SendmailItself, relay
 from benchmarks.programs import ProgramError
 from benchmarks.traffic import Sink
 from submission.certificates import write_certificates
@@ -30,9 +32,9 @@ class Results:
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def add(self, peer: Peer, measure: Measure, value: float) -> None:
-        """One more round's figure."""
-        self.figures.setdefault(peer.name, {}).setdefault(measure.name, []).append(value)
+    def add(self, name: str, measure: Measure, value: float) -> None:
+        """One more round's figure of the peer of that name."""
+        self.figures.setdefault(name, {}).setdefault(measure.name, []).append(value)
 
 
 def take_turns(peers: Sequence[Peer], scale: Scale, results: Results, progress: Progress) -> None:
@@ -44,22 +46,40 @@ def take_turns(peers: Sequence[Peer], scale: Scale, results: Results, progress: 
                 if peer.name in results.left_out:
                     continue
                 place = folder / f"{peer.name}-{number}"
+                place.mkdir()
                 progress(f"round {number + 1} of {scale.rounds}: {peer.title}")
+                turn = _turn_with_sendmail if isinstance(peer, SendmailItself) else _turn
                 try:
-                    for measure, value in _turn(peer, place, scale):
-                        results.add(peer, measure, value)
+                    for name, measure, value in turn(peer, place, scale):
+                        results.add(name, measure, value)
                         progress(f"round {number + 1} of {scale.rounds}: {peer.title}, {measure.title}")
                 except (ProgramError, TimeoutError) as error:
                     results.left_out[peer.name] = f"failed: {error}"
 
 
-def _turn(peer: Peer, place: Path, scale: Scale) -> Iterator[tuple[Measure, float]]:
-    place.mkdir()
+Figure = tuple[str, Measure, float]
+"""Of the peer of that name."""
+
+
+def _turn(peer: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
+    """A peer in front of the sink."""
     with Sink.running(place) as sink:
         with peer.running(_site(place / "one", sink.port, workers=1)) as running:
-            yield from measures.with_one_worker(running, sink, scale, peer.most_connections)
+            for measure, value in measures.with_one_worker(running, sink, scale, peer.most_connections):
+                yield peer.name, measure, value
         with peer.running(_site(place / "two", sink.port, workers=2)) as running:
-            yield from measures.with_two_workers(running, scale)
+            for measure, value in measures.with_two_workers(running, scale):
+                yield peer.name, measure, value
+
+
+def _turn_with_sendmail(itself: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
+    """The whole host: ours in front of sendmail, then sendmail without us."""
+    with relay(place / "relay") as behind:
+        ours = Ours()
+        with ours.running(_site(place / "ours", behind.port, workers=1)) as running:
+            yield ours.name, measures.HOST, measures.host([running.pid, behind.pid], running.port, scale)
+    with itself.running(_site(place / "itself", 0, workers=1)) as running:
+        yield itself.name, measures.HOST, measures.host([running.pid], running.port, scale)
 
 
 def _site(folder: Path, relay: int, workers: int) -> Site:

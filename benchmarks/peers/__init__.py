@@ -1,7 +1,7 @@
 """What is measured: each program with a configuration that makes it the same kind of server.
 
 It listens on 127.0.0.1, does TLS with the one certificate, takes one account's password with AUTH PLAIN, and hands
-what it accepts to the relay on 127.0.0.1. None of them resolves names, filters or signs; each logs what it usually does.
+what it accepts to the relay on 127.0.0.1. None of them resolves names, filters or signs; each logs as it usually does.
 """
 
 from __future__ import annotations

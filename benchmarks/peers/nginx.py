@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import programs
 from benchmarks.peers import Running, Site, absent
-from benchmarks.traffic import PASSWORD, USER
+from benchmarks.traffic import PASSWORD
 from tests.support.network import free_ports
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_mail_module.so")
