@@ -7,7 +7,7 @@ STAMP := $(VENV)/stamp
 ARGS ?=
 NAMES ?=
 
-.PHONY: setup test lint format demo lock certs
+.PHONY: setup test lint format demo lock certs bench
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -43,3 +43,7 @@ lock: setup
 
 certs: setup
 	$(BIN)/python certs-dev/make-certificates $(NAMES)
+
+# Needs a C compiler and OpenSSL's headers; the peers need root.
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)

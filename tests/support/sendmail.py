@@ -81,9 +81,11 @@ class Sendmail:
         max_size: int | None = None,
         mode: str = "interactive",
         milter: int | None = None,
+        submission: Path | None = None,
     ) -> None:
         """`refusals` is address to reply, as in `{"full@test.example": "4.2.2:452 Mailbox full"}`; `max_size` is in
-        octets, `mode` is sendmail's delivery mode, `milter` the port of a filter on 127.0.0.1."""
+        octets, `mode` is sendmail's delivery mode, `milter` the port of a filter on 127.0.0.1. With `submission`, a
+        folder with server.pem, server.key and Cyrus SASL's Sendmail.conf, it does STARTTLS and AUTH PLAIN itself."""
         self.folder = folder
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,12 +93,19 @@ class Sendmail:
         programs.require_file(BINARY, "sendmail")
         programs.require_file(CONFIGURATION, "sendmail-cf")
         self._lay_out(users, refusals or {})
-        self._configure(mode, TEST_MAX_SIZE=max_size, TEST_MILTER=milter)
+        self._configure(mode, TEST_MAX_SIZE=max_size, TEST_MILTER=milter, TEST_SUBMISSION=submission)
 
     @property
     def address(self) -> str:
         """For the relay's `address` in a configuration."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process that all of it descends from."""
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        return self._process.pid
 
     def __enter__(self) -> Self:
         self.start()
@@ -175,7 +184,7 @@ class Sendmail:
             (self.folder / name).write_text(text)
             (self.folder / name).chmod(0o640)
 
-    def _configure(self, mode: str, **options: int | None) -> None:
+    def _configure(self, mode: str, **options: object) -> None:
         definitions: dict[str, object] = {
             "TEST_FOLDER": self.folder,
             "TEST_PORT": self.port,
