@@ -58,6 +58,8 @@ def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> 
     root.setLevel(logging.WARNING)
     _LOGGER.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    # No line of ours says who of the process wrote it, so that needn't be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in _TELLTALES:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -116,7 +118,7 @@ def _logfmt(fields: Mapping[str, object]) -> str:
         if value is None:
             continue
         text = _text(value)
-        if key in _QUOTED_KEYS or not _BARE.fullmatch(text):
+        if type(value) is not int and (key in _QUOTED_KEYS or not _BARE.fullmatch(text)):
             text = '"' + _ESCAPED.sub(_escape, text) + '"'
         parts.append(f"{key}={text}")
     return " ".join(parts)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 
 _NOT_IN_COMMENTS = re.compile(r"[^ -~]|[()\\]")
 """What a comment may not hold as it is (RFC 5322 section 3.2.2), or a header outside SMTPUTF8 at all."""
@@ -58,5 +59,10 @@ def received(hop: Hop, when: datetime, client: Client | None = None) -> bytes:
     tls = f" ({hop.tls} {hop.cipher})" if hop.tls else ""
     return (
         f"Received: {source}by {hop.hostname} with {hop.protocol}{tls}\r\n"
-        f"\tid {hop.message_id}; {format_datetime(when)}\r\n"
+        f"\tid {hop.message_id}; {_date(when.replace(microsecond=0), when.utcoffset())}\r\n"
     ).encode()
+
+
+@lru_cache(maxsize=1)  # many messages fall into one second; the same moment in two zones is equal, but not written so
+def _date(when: datetime, _offset: timedelta | None) -> str:
+    return format_datetime(when)

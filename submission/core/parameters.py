@@ -44,6 +44,8 @@ Parameters = dict[bytes, bytes | None]
 def parse(text: bytes, known: Known, offered: Collection[str]) -> Parameters | Reply:
     """Parse what follows the path. The reply that refuses it, if it is malformed, repeated, or not offered."""
     parameters: Parameters = {}
+    if not text:
+        return parameters
     words = text.split()
     if len(words) > MAX_COUNT:
         return replies.BAD_PARAMETERS

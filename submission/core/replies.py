@@ -29,6 +29,8 @@ class Reply:
 
     def encode(self) -> bytes:
         """The octets on the wire: `250-first CRLF 250 last CRLF`."""
+        if len(self.lines) == 1:  # nearly all of them
+            return b"%d %b\r\n" % (self.code, self.lines[0])
         code = b"%d" % self.code
         last = len(self.lines) - 1
         return b"".join(
@@ -48,7 +50,7 @@ class Reply:
         if not 200 <= self.code < 600 or 300 <= self.code < 400:
             return self
         found = [_STATUS.match(line) for line in self.lines]
-        if all(found):
+        if None not in found:
             return self
         status = found[0][1] + b" " if found[0] else b"%d.0.0 " % (self.code // 100)
         return Reply(

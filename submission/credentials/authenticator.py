@@ -1,8 +1,9 @@
 """Who a client is: the session's questions to the store, answered off the event loop.
 
-A question costs one hop to a thread: the record is read there each time, so every change counts at once, and the
-password is hashed and compared there. Hashing is what takes time, so a password that was right a moment ago is
-remembered, as a keyed digest over login, password and the hash that it was right for: a changed record never matches.
+A question costs one hop to a thread: the record is read there, and the password is hashed and compared. Hashing is what
+takes time, so a password that was right a moment ago is remembered, as a keyed digest over the name and the password,
+with the hash that it was right for: where the record has another now, it is not. As long as the store says that nothing
+changed since, not even the record has to be read, and the answer is there at once. So every change counts at once.
 
 Threads and the queue before them are bounded; whoever finds the queue full is told to come again, and learns nothing.
 An unknown user, a disabled one, a name that can't be one and a wrong password all take a hash's time and give None.
@@ -24,7 +25,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from submission.core.addresses import Login
@@ -58,7 +59,9 @@ class Authenticator:
 
     async def check_password(self, name: str, password: str) -> Login | None:
         """The login, if the password is its own. Raises StoreUnavailableError."""
-        return await self._in_thread(lambda: self._check(name, password))
+        return self._successes.recall(name, password, self._store.version()) or await self._in_thread(
+            lambda: self._check(name, password)
+        )
 
     async def fetch_secret(self, name: str) -> tuple[Login, bytes] | None:
         """Login and password, for a mechanism that computes with it; None where none is kept.
@@ -82,6 +85,7 @@ class Authenticator:
             self._waiting -= 1
 
     def _check(self, name: str, password: str) -> Login | None:
+        version = self._store.version()  # before the record is read, so that it isn't newer
         record = self._record(name)
         try:
             prepared = prepare(password)
@@ -90,13 +94,11 @@ class Authenticator:
         if record is None or not record.password or record.is_disabled:
             verify(prepared, "")
             return None
-        if self._successes.has(record, prepared):
-            return record.login
-        if not verify(prepared, record.password):
+        if not self._successes.has(name, password, record) and not verify(prepared, record.password):
             return None
         if needs_update(record.password):
             record = self._renew(record, prepared)
-        self._successes.add(record, prepared)
+        self._successes.add(name, password, _Success(record, version, time.monotonic() + REMEMBERED_FOR))
         return record.login
 
     def _renew(self, record: Record, password: str) -> Record:
@@ -122,28 +124,56 @@ class Authenticator:
         return self._store.read(login)
 
 
+@dataclass(frozen=True, slots=True)
+class _Success:
+    """A password that was right: for this record, which was read in this version of the store."""
+
+    record: Record
+    version: object | None
+    until: float  # time.monotonic()
+
+
 class _Successes:
     """Passwords that were right a moment ago; bounded, the oldest forgotten first. Safe for threads."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._until: OrderedDict[bytes, float] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Success] = OrderedDict()
         self._lock = threading.Lock()
 
-    def has(self, record: Record, password: str) -> bool:
-        digest = self._digest(record, password)
-        with self._lock:
-            return self._until.get(digest, 0.0) > time.monotonic()
+    def recall(self, name: str, password: str, version: object | None) -> Login | None:
+        """Whose password it is, if it was right in this very version of the store."""
+        success = self._find(name, password)
+        if success is None or version is None or success.version != version:
+            return None
+        return success.record.login
 
-    def add(self, record: Record, password: str) -> None:
-        digest = self._digest(record, password)
-        with self._lock:
-            self._until[digest] = time.monotonic() + REMEMBERED_FOR
-            self._until.move_to_end(digest)
-            if len(self._until) > REMEMBERED:
-                self._until.popitem(last=False)
+    def has(self, name: str, password: str, record: Record) -> bool:
+        """Whether it was right for the hash that is in the record now."""
+        success = self._find(name, password)
+        return success is not None and (success.record.login, success.record.password) == (
+            record.login,
+            record.password,
+        )
 
-    def _digest(self, record: Record, password: str) -> bytes:
-        parts = (record.login.user, record.login.realm, record.password, password)
-        text = "".join(f"{len(part)}:{part}" for part in parts)
-        return hashlib.blake2b(text.encode(), key=self._key, digest_size=32).digest()
+    def add(self, name: str, password: str, success: _Success) -> None:
+        """Remember a success."""
+        earlier = self._find(name, password)
+        if earlier is not None:  # hashing is due again when it was
+            success = replace(success, until=earlier.until)
+        digest = self._digest(name, password)
+        with self._lock:
+            self._kept[digest] = success
+            self._kept.move_to_end(digest)
+            if len(self._kept) > REMEMBERED:
+                self._kept.popitem(last=False)
+
+    def _find(self, name: str, password: str) -> _Success | None:
+        digest = self._digest(name, password)
+        with self._lock:
+            success = self._kept.get(digest)
+        return success if success is not None and success.until > time.monotonic() else None
+
+    def _digest(self, name: str, password: str) -> bytes:
+        text = f"{len(name)}:{name}{password}"
+        return hashlib.blake2b(text.encode(errors="surrogatepass"), key=self._key, digest_size=32).digest()

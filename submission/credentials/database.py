@@ -17,6 +17,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -43,6 +44,8 @@ from sqlalchemy.schema import CreateTable
 from submission.core.addresses import Login
 from submission.credentials.store import Change, Record, StoreUnavailableError
 
+SETTLED = 1.0
+"""Seconds after which a change of the file is sure to give it another time."""
 BUSY_TIMEOUT = 15.0
 """Seconds to wait for another process's transaction."""
 
@@ -76,6 +79,20 @@ class DatabaseStore:
         """What is kept of a login now."""
         with _translated(self._path), self._current_engine().connect() as connection:
             return _read(connection, login)
+
+    def version(self) -> object | None:
+        """What the file system says of the file, which every transaction writes to.
+
+        Its clock is coarse: of a file that was written to just now it couldn't tell whether it was written to again,
+        so such a one has no version.
+        """
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        if not 0 <= status.st_mtime + SETTLED < time.time():
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def change(self, login: Login, change: Change) -> None:
         """Replace a record in one transaction."""

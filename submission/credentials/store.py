@@ -37,6 +37,12 @@ class Store(Protocol):
     def read(self, login: Login) -> Record | None:
         """What is kept of a login now: every change that was made, by whatever process, is seen."""
 
+    def version(self) -> object | None:
+        """Something that is equal only as long as nothing changed at all, None where that can't be told.
+
+        Takes microseconds, so the event loop may ask.
+        """
+
     def change(self, login: Login, change: Change) -> None:
         """Replace a record in one step: nobody else's change comes between what `change` saw and what it gave."""
 

@@ -147,15 +147,16 @@ class Pipe(SMTPProtocol):
 
     def _take_line(self, line: bytes) -> bool:
         match = _LINE.fullmatch(line)
-        if match is None or (self._lines and int(match["code"]) != self._code):
+        if match is None or (self._lines and int(match[1]) != self._code):
             self._fail(RelayLostError(f"not an SMTP reply: {line[:80]!r}"))
             return False
-        self._code = int(match["code"])
-        self._lines.append(_CONTROLS.sub(b"?", match["text"] or b""))
+        code, more, text = match.groups(b"")
+        self._code = int(code)
+        self._lines.append(_CONTROLS.sub(b"?", text))
         if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             self._fail(RelayLostError("a reply without end"))
             return False
-        if match["more"] == b"-":
+        if more == b"-":
             return True
         return self._take_reply(Reply(self._code, tuple(self._lines)))
 
@@ -175,7 +176,8 @@ class Pipe(SMTPProtocol):
             future.set_result(reply)
         if self._waiting:
             self._deadline.set(self._timeout)
-            self._flush()
+            if self._output:
+                self._flush()
         else:
             self._deadline.clear()
         return True

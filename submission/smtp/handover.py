@@ -13,7 +13,6 @@ connection to the relay outlives the transaction only if nothing is under way on
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -178,7 +177,7 @@ class Handover:
                 transaction.chunks = None
                 self._heed(outcome.reply)
                 self.end()
-        return dataclasses.replace(outcome, reply=self._complete(outcome.reply))
+        return Outcome(self._complete(outcome.reply), outcome.size, is_endless=outcome.is_endless)
 
     def end(self) -> None:
         """Have no transaction any more; the relay's connection is kept if nothing is under way on it."""
