@@ -4,9 +4,9 @@ r"""The log: one line an event, `event=auth result=ok user="alice@example.com" .
     event("auth", result="ok", user=name)     a field that is None is left out
     failure("internal-error", error)          class, text and place of an exception, on one line
 
-Lines go to standard error, through the standard library's logging (logger `submission`), so that whatever another
-library has to say becomes one line of the same form, `event=log`. They begin with `time=`, unless standard error
-is the journal's, which keeps the time itself.
+Lines go to standard error, each in one piece. Whatever another library says through the standard library's logging
+becomes one line of the same form, `event=log`; ours don't take that way, which costs as much as a line. They begin
+with `time=`, unless standard error is the journal's, which keeps the time itself.
 
 A value comes from anybody. It is cut at MAX_VALUE characters. In logfmt it stands in double quotes if it is empty or
 holds anything but visible ASCII without quotes, `=` and backslashes; `user` always does, so that a pattern such as
@@ -20,6 +20,7 @@ here can tell: callers never pass a secret.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -39,7 +40,6 @@ MAX_VALUE = 500
 MAX_FRAMES = 5
 """Places that are named of where an exception came from, the innermost last."""
 
-_LOGGER = logging.getLogger("submission")
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 _ESCAPED = re.compile(r'["\\]|[^ -~]')
 _QUOTED_KEYS = frozenset({"user"})
@@ -50,53 +50,50 @@ _TELLTALES = ("mail.log", "mail.debug")
 
 def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:
     """Send all logging of the process to `stream`, standard error unless told, in this form."""
-    stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_LineFormatter(form, has_time=not _is_journal(stream)))
+    global _output  # noqa: PLW0603 - a process has one log
+    _output = _Output(form, stream or sys.stderr)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_Foreign()]
     root.setLevel(logging.WARNING)
-    _LOGGER.setLevel(logging.INFO)
     logging.captureWarnings(True)
-    # No line of ours says who of the process wrote it, so that needn't be found out for each.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in _TELLTALES:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def event(name: str, /, **fields: object) -> None:
     """Log that something happened. `name` and the keys are fixed words of ours."""
-    _LOGGER.handle(_Event(logging.INFO, name, fields))
+    _output.write({"event": name, **fields})
 
 
 def failure(name: str, error: BaseException, /, **fields: object) -> None:
     """Log an exception that nobody expected, without its traceback but with the places it came through."""
-    _LOGGER.handle(_Event(logging.ERROR, name, fields | _describe(error)))
+    _output.write({"event": name, **fields, **_describe(error)})
 
 
-class _Event(logging.LogRecord):
-    """A record of ours. Made without a look at the stack for the caller, which would be half of its price."""
+class _Output:
+    """Where the lines go, each in one piece. Several threads may write."""
 
-    def __init__(self, level: int, name: str, fields: dict[str, object]) -> None:
-        super().__init__(_LOGGER.name, level, "", 0, name, None, None)
-        self.fields = {"event": name, **fields}
+    def __init__(self, form: Literal["logfmt", "json"], stream: TextIO) -> None:
+        self._form = _json if form == "json" else _logfmt
+        self._stream = stream
+        self._has_time = not _is_journal(stream)
 
-
-class _LineFormatter(logging.Formatter):
-    """Makes one line of a record, ours or another library's."""
-
-    def __init__(self, form: Literal["logfmt", "json"], *, has_time: bool) -> None:
-        super().__init__()
-        self._write = _json if form == "json" else _logfmt
-        self._has_time = has_time
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
-        fields = record.fields if isinstance(record, _Event) else _foreign(record)
+    def write(self, fields: dict[str, object]) -> None:
         if self._has_time:
-            second = int(record.created)
-            fields = {"time": f"{_second(second)}.{int((record.created - second) * 1000):03d}Z", **fields}
-        return self._write(fields)
+            now = time.time()
+            second = int(now)
+            fields = {"time": f"{_second(second)}.{int((now - second) * 1000):03d}Z", **fields}
+        line = self._form(fields) + "\n"
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more: mail goes on without a log
+            self._stream.write(line)
+            self._stream.flush()
+
+
+class _Foreign(logging.Handler):
+    """Takes what another library logs through the standard library."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _output.write(_foreign(record))
 
 
 @functools.lru_cache(maxsize=1)  # many lines fall into one second
@@ -170,3 +167,6 @@ def _is_journal(stream: TextIO) -> bool:
     except OSError:  # not a file at all, such as io.StringIO
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+_output = _Output("logfmt", sys.stderr)

@@ -38,12 +38,12 @@ def unescape(text: str) -> str:
 @pytest.fixture(autouse=True)
 def _restored_logging() -> Iterator[None]:
     """Configuring is for a whole process; another test's is a process of its own."""
-    root, ours = logging.getLogger(), logging.getLogger("submission")
-    handlers, levels = root.handlers[:], (root.level, ours.level)
+    root, output = logging.getLogger(), logs._output
+    handlers, level = root.handlers[:], root.level
     yield
+    logs._output = output
     root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    ours.setLevel(levels[1])
+    root.setLevel(level)
     logging.captureWarnings(False)
     for name in ("mail.log", "mail.debug"):
         logging.getLogger(name).setLevel(logging.NOTSET)

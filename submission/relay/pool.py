@@ -50,11 +50,11 @@ class Pool:
 
     def take(self) -> Connection | None:
         """A connection that is kept, if there is one."""
-        self.sweep()
         while self._kept:
             connection = self._kept.pop()  # the one used last: the others get the chance to grow old
-            if connection.pipe.is_idle:
+            if not self._is_old(connection) and connection.pipe.is_idle:
                 return connection
+            connection.quit()
         return None
 
     def keep(self, connection: Connection) -> None:
@@ -92,9 +92,11 @@ class Pool:
 
     def sweep(self) -> None:
         """Part with connections that were unused for too long; to be called now and then."""
-        oldest = asyncio.get_running_loop().time() - MAX_IDLE
-        while self._kept and (self._kept[0].idle_since < oldest or not self._kept[0].pipe.is_idle):
+        while self._kept and (self._is_old(self._kept[0]) or not self._kept[0].pipe.is_idle):
             self._kept.popleft().quit()
+
+    def _is_old(self, connection: Connection) -> bool:
+        return connection.idle_since < asyncio.get_running_loop().time() - MAX_IDLE
 
     def close(self) -> None:
         """Part with every connection that is kept."""
