@@ -38,7 +38,7 @@ def test_anything_else_is_no_chunk(argument: bytes) -> None:
 
 
 @given(st.integers(0, 10**20 - 1), st.booleans())
-def test_a_chunk_that_was_encoded_is_parsed(size: int, is_last: bool) -> None:  # noqa: FBT001
+def test_a_chunk_that_was_encoded_is_parsed(size: int, is_last: bool) -> None:
     chunk = Chunk(size, is_last)
     assert parse_chunk(chunk.encode().removeprefix(b"BDAT ")) == chunk
 
