@@ -96,6 +96,7 @@ user = "mailout"
 address = "[::]:587"
 tls = "starttls"
 tls_minimum = "1.0"
+proxy_protocol = ["10.0.0.0/8", "2001:db8::7"]
 pop_before_smtp = false
 [[listen]]
 address = "unix:run/submission.sock"
@@ -189,7 +190,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     ("key", "text", "allowed"),
     [
         ("listen[0].address", '[[listen]]\naddress = "systemd:smtp"', "an address literal and a port, or unix:/path"),
-        ("listen[0].proxy_protocol", LISTEN + 'proxy_protocol = ["10.0.0.0/8"]', "[]"),
         ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
         ("tls.sni", LISTEN + FILES + '[[tls.sni]]\nname = "a.example"', "[]"),
         ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', '"PLAIN", "LOGIN", "CRAM-MD5"'),
