@@ -128,6 +128,10 @@ class Listener:
         """Learn where a session comes from, and whether there is room for it."""
         peer = session.transport.get_extra_info("peername") if session.transport else None
         session.peer.address = _address(peer)
+        if not session.peer.address and self._sock.family != socket.AF_UNIX:
+            # It was reset before it was accepted, which uvloop doesn't tell; what it sent would be read nonetheless.
+            session.abort()
+            return False
         session.awaits_header = self._is_balancer(session.peer.address)
         return self._count(session)
 
