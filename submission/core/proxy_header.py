@@ -21,8 +21,8 @@ from typing import TypeAlias
 MAX_LINE = 107
 """Octets of a header of version 1, CRLF included (section 2.1)."""
 MAX_SIZE = 4096
-"""Octets of a header of version 2. It could be 64 KiB; the largest that balancers send, with the names of a client's
-certificate among the TLVs, are below 1 KiB."""
+"""Octets of a header of version 2, which could be 64 KiB long: room for a Unix socket's addresses, the names in a
+client's certificate and what else a balancer adds."""
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 

@@ -1,4 +1,4 @@
-"""Listening sockets, and who may come in: sessions are counted, in total and by address, before they start.
+"""Listening sockets, and who may come in: sessions are counted in total at accept, by address once that is known.
 
 Sockets are bound first, while the process may still be root, and serve later. TLS is never put on at accept, not even
 for "implicit" listeners: the session does it, so that there is one way into TLS.
@@ -148,7 +148,7 @@ class Listener:
         self._sessions.dismiss(session, _counted_as(session))
 
     def _is_balancer(self, address: str) -> bool:
-        """Whether who connects from there has to name its client. A Unix socket's clients have no address."""
+        """Whether who connects from there has to name its client."""
         networks = self.settings.proxy_protocol
         if not networks or not address:
             return False
@@ -156,6 +156,7 @@ class Listener:
         return any(literal in network for network in networks)
 
     def _count(self, session: Session) -> bool:
+        """Count a session in, or log that there is no room."""
         if self._sessions.admit(session, _counted_as(session)):
             return True
         logs.event("overload", ip=session.peer.address, listener=self.name)

@@ -180,6 +180,8 @@ class Session(SMTP):
     async def _learn_client(self) -> None:
         """Let the balancer in front of us say who the client is."""
         header = await read_header(self._stream)
+        if self._stream.is_lost:  # and dismissed: it is not to be counted again
+            raise ClientGoneError("connection lost")
         if self._is_stopping:
             raise ServiceStoppingError
         if not self._listener.readmit(self, header.client):

@@ -25,6 +25,7 @@ from submission.relay.upstream import Pool
 from submission.smtp import listener as module
 from submission.smtp import proxy_header, stream
 from submission.smtp.listener import BindError, Listener, Sessions, Shared, bind
+from submission.smtp.session import Session
 from submission.smtp.tls import make_context
 
 ANY_PORT = TcpAddress("127.0.0.1", 0)
@@ -403,14 +404,37 @@ async def test_without_a_header_nothing_is_said_but_to_the_log(
     assert (line["event"], line["ip"], line["reason"]) == ("connection", BALANCER, f"proxy-header: {reason}")
 
 
-async def test_a_service_that_ends_says_nothing_to_who_has_not_said_who_he_is(tmp_path: Path) -> None:
+async def until_awaiting_header(sessions: Sessions) -> Session:
+    """The one session, once it waits."""
+    while not sessions._all or not next(iter(sessions._all))._stream._waiter:  # noqa: ASYNC110 - no event for it
+        await asyncio.sleep(0)
+    (session,) = sessions._all
+    return session
+
+
+@pytest.mark.parametrize("last_moment", [b"", proxy("203.0.113.5")])
+async def test_a_service_that_ends_says_nothing_to_who_has_not_said_who_he_is(
+    tmp_path: Path, last_moment: bytes
+) -> None:
     async with listening(tmp_path, balancers=(BALANCER,)) as (sock, sessions, _):
         client = await connect(sock, BALANCER)
-        while not sessions._all or not next(iter(sessions._all))._stream._waiter:  # noqa: ASYNC110 - no event for it
-            await asyncio.sleep(0)
+        session = await until_awaiting_header(sessions)
+        session.data_received(last_moment)
         async with asyncio.timeout(3):
             await sessions.drain(30)
         assert await client.read_line() == b""
+        await client.close()
+
+
+async def test_a_connection_that_is_lost_behind_its_header_is_not_counted_again(tmp_path: Path) -> None:
+    async with listening(tmp_path, balancers=(BALANCER,)) as (sock, sessions, _):
+        client = await connect(sock, BALANCER)
+        session = await until_awaiting_header(sessions)
+        session.data_received(proxy("203.0.113.5"))
+        session.connection_lost(None)
+        await session._handler_coroutine
+        assert not sessions._all
+        assert not sessions._by_network
         await client.close()
 
 
