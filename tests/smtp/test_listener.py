@@ -419,7 +419,8 @@ async def test_a_service_that_ends_says_nothing_to_who_has_not_said_who_he_is(
     async with listening(tmp_path, balancers=(BALANCER,)) as (sock, sessions, _):
         client = await connect(sock, BALANCER)
         session = await until_awaiting_header(sessions)
-        session.data_received(last_moment)
+        if last_moment:
+            session.data_received(last_moment)
         async with asyncio.timeout(3):
             await sessions.drain(30)
         assert await client.read_line() == b""
