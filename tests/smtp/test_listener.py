@@ -436,6 +436,7 @@ async def test_a_connection_that_is_lost_behind_its_header_is_not_counted_again(
         await session._handler_coroutine
         assert not sessions._all
         assert not sessions._by_network
+        session.abort()
         await client.close()
 
 

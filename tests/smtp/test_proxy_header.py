@@ -61,6 +61,8 @@ async def connected(patience: float = 30.0) -> AsyncIterator[tuple[ClientStream,
             yield protocol.stream, theirs
         finally:
             transport.abort()
+            while not protocol.stream.is_lost:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
 
 
 @pytest.fixture(params=LOOPS.values(), ids=LOOPS)
