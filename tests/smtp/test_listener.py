@@ -345,9 +345,10 @@ async def test_whose_session_it_is(tmp_path: Path, header: bytes, address: str) 
 
 async def test_a_balancer_s_clients_are_counted_each_by_his_own_address(tmp_path: Path) -> None:
     async with listening(tmp_path, limits={"connections_per_ip": 1}, balancers=(BALANCER,)) as (sock, sessions, _):
-        clients = [await connect(sock, BALANCER, proxy(address)) for address in ("203.0.113.5", "203.0.113.6")]
-        clients.append(await connect(sock, BALANCER, proxy("2001:db8::5")))
-        for client in clients:
+        addresses = ("203.0.113.5", "203.0.113.6", "2001:db8::5")
+        clients = [await connect(sock, BALANCER) for _ in addresses]
+        for client, address in zip(clients, addresses, strict=True):
+            client.writer.write(proxy(address))
             assert (await client.read_line()).startswith(b"220 ")
         for address in ("203.0.113.5", "::ffff:203.0.113.6", "2001:db8::6"):
             second = await connect(sock, BALANCER, proxy(address))
