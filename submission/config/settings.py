@@ -34,6 +34,7 @@ from submission.config.values import (
     SystemUser,
     Tables,
     TcpAddress,
+    UnixAddress,
     not_empty,
     only,
 )
@@ -67,7 +68,8 @@ class Listen(_Table):
 
     address: ListenAddress
     tls: TlsMode = "starttls"
-    proxy_protocol: Annotated[Networks, only(())] = ()
+    proxy_protocol: Networks = ()
+    """Whose PROXY header is believed, and then required."""
     tls_minimum: TlsVersion = "1.2"
     """That of [tls] where the file is silent."""
     pop_before_smtp: bool = True
@@ -202,12 +204,14 @@ class Settings(_Table):
     @field_validator("listen")
     @classmethod
     def _listeners(cls, listeners: tuple[Listen, ...], info: ValidationInfo) -> tuple[Listen, ...]:
-        """Refuse an address that is there twice and TLS without a certificate; hand [tls] minimum down."""
-        faults = {
-            f"listen[{number}].address": f'"{listener.address}" is there more than once'
-            for number, listener in enumerate(listeners)
-            if sum(other.address == listener.address for other in listeners) > 1
-        }
+        """Refuse what no listener can be and TLS without a certificate; hand [tls] minimum down."""
+        faults = {}
+        for number, listener in enumerate(listeners):
+            if sum(other.address == listener.address for other in listeners) > 1:
+                faults[f"listen[{number}].address"] = f'"{listener.address}" is there more than once'
+            if listener.proxy_protocol and isinstance(listener.address, UnixAddress):
+                text = "has no effect on a Unix socket, whose clients come from no network, must be []"
+                faults[f"listen[{number}].proxy_protocol"] = text
         tls: Tls | None = info.data.get("tls")
         if tls is None:
             return _unless(faults, listeners)

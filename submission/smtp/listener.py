@@ -1,4 +1,4 @@
-"""Listening sockets, and who may come in: sessions are counted, in total and by address, before they start.
+"""Listening sockets, and who may come in: sessions are counted in total at accept, by address once that is known.
 
 Sockets are bound first, while the process may still be root, and serve later. TLS is never put on at accept, not even
 for "implicit" listeners: the session does it, so that there is one way into TLS.
@@ -24,6 +24,7 @@ from typing import Any
 from submission import logs
 from submission.config.settings import Listen, Settings
 from submission.config.values import TcpAddress, UnixAddress
+from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
 from submission.smtp.session import Session
@@ -127,14 +128,39 @@ class Listener:
         """Learn where a session comes from, and whether there is room for it."""
         peer = session.transport.get_extra_info("peername") if session.transport else None
         session.peer.address = _address(peer)
-        if self._sessions.admit(session, _network(session.peer.address)):
-            return True
-        logs.event("overload", ip=session.peer.address, listener=self.name)
-        return False
+        if not session.peer.address and self._sock.family != socket.AF_UNIX:
+            # It was reset before it was accepted, which uvloop doesn't tell; what it sent would be read nonetheless.
+            session.abort()
+            return False
+        session.awaits_header = self._is_balancer(session.peer.address)
+        return self._count(session)
+
+    def readmit(self, session: Session, client: IPAddress | None) -> bool:
+        """Learn from a PROXY header whose session it is, and whether there is room for that client."""
+        self.dismiss(session)
+        session.awaits_header = False
+        if client is not None:
+            session.peer.address = _normal(client)
+        return self._count(session)
 
     def dismiss(self, session: Session) -> None:
         """Forget a session that is over."""
-        self._sessions.dismiss(session, _network(session.peer.address))
+        self._sessions.dismiss(session, _counted_as(session))
+
+    def _is_balancer(self, address: str) -> bool:
+        """Whether who connects from there has to name its client."""
+        networks = self.settings.proxy_protocol
+        if not networks or not address:
+            return False
+        literal = ipaddress.ip_address(address)
+        return any(literal in network for network in networks)
+
+    def _count(self, session: Session) -> bool:
+        """Count a session in, or log that there is no room."""
+        if self._sessions.admit(session, _counted_as(session)):
+            return True
+        logs.event("overload", ip=session.peer.address, listener=self.name)
+        return False
 
 
 def bind(settings: Listen) -> socket.socket:
@@ -210,8 +236,17 @@ def _address(peer: object) -> str:
         address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
     except ValueError:
         return ""
+    return _normal(address)
+
+
+def _normal(address: IPAddress) -> str:
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
+
+
+def _counted_as(session: Session) -> str:
+    """The network that a session counts for: none while only its balancer is known, which has many clients."""
+    return "" if session.awaits_header else _network(session.peer.address)
 
 
 def _network(address: str) -> str:

@@ -24,6 +24,7 @@ from aiosmtpd.smtp import SMTP
 from submission import logs
 from submission.core import extensions, replies
 from submission.core.chunks import parse_chunk
+from submission.core.proxy_header import ProxyHeaderError
 from submission.core.replies import Reply
 from submission.core.sasl import MAX_RESPONSE
 from submission.core.transaction import ORDER, Peer, Phase, refuse_order
@@ -31,6 +32,7 @@ from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication
 from submission.smtp.chunks import skip
 from submission.smtp.handover import Handover
+from submission.smtp.proxy_header import read_header
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
 
 if TYPE_CHECKING:
@@ -55,6 +57,10 @@ class ServiceStoppingError(Exception):
     """The service ends, and this session is in no transaction."""
 
 
+class OverloadError(Exception):
+    """There is no room for this client."""
+
+
 class _NoHooks:
     """aiosmtpd looks for handle_VERB and auth_MECHANISM methods on a handler; there are none, and looking is slow."""
 
@@ -75,6 +81,7 @@ class Session(SMTP):
         super().__init__(_NoHooks(), hostname=self._settings.hostname, ident="submission", loop=loop)
         self.peer = Peer(secrets.token_hex(6))
         self._shared = shared
+        self.awaits_header = False  # a PROXY header, before which nothing is said
         self._errors = 0
         self._is_encrypted = False
         self._is_stopping = False
@@ -97,8 +104,6 @@ class Session(SMTP):
         self._answers = Answers(self._stream)
         self._handover = Handover(self._shared, self.peer, self._stream, self._answers)
         self._authentication = Authentication(self._shared, self.peer, self._stream, self._answers)
-        if self._listener.settings.tls == "implicit":
-            self._stream.hold()
         self._handler_coroutine = self.loop.create_task(self._handle_client())
 
     def data_received(self, data: bytes) -> None:
@@ -151,7 +156,10 @@ class Session(SMTP):
     async def _handle_client(self) -> None:
         started = self.loop.time()
         try:
+            if self.awaits_header:
+                await self._learn_client()
             if self._listener.settings.tls == "implicit":
+                self._stream.hold()
                 await self._start_tls()
             self._answers.say(replies.greeting(self._settings.hostname))
             while not self._end:
@@ -165,12 +173,26 @@ class Session(SMTP):
             self._give_up("shutdown", replies.SHUTTING_DOWN)
         except ForeignProtocolError as error:
             self._give_up(f"speaks {error}")
+        except ProxyHeaderError as error:
+            self._give_up(f"proxy-header: {error}")
+        except OverloadError:
+            self._give_up("overload", replies.OVERLOADED)
         finally:
             self._answers.forget()
             self._handover.end()
             self._stream.close()
             self._smtp_methods.clear()  # bound methods: without them the session is freed without a collector
             self._log(self.loop.time() - started)
+
+    async def _learn_client(self) -> None:
+        """Let the balancer in front of us say who the client is."""
+        header = await read_header(self._stream)
+        if self._stream.is_lost:  # and dismissed: it is not to be counted again
+            raise ClientGoneError("connection lost")
+        if self._is_stopping:
+            raise ServiceStoppingError
+        if not self._listener.readmit(self, header.client):
+            raise OverloadError
 
     async def _step(self) -> None:
         """Read one command and answer it."""
@@ -237,7 +259,7 @@ class Session(SMTP):
         """Be over, with a last word if there is one."""
         self._end = reason
         self._answers.forget()
-        if reply is not None:
+        if reply is not None and not self.awaits_header:
             self._answers.say(reply)
 
     def _log(self, seconds: float) -> None:

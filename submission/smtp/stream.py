@@ -155,6 +155,9 @@ class ClientStream:
         Something may be buffered although `hold` was called at once: uvloop starts to read after connection_made,
         whether it was told to pause or not.
         """
+        if self._has_ended:  # which TLS would not be told, and wait for
+            self.transport.abort()
+            raise ClientGoneError("TLS handshake: closed by the client")
         handshake = self._loop.create_task(
             self._loop.start_tls(
                 self.transport,

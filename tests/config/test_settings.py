@@ -96,6 +96,7 @@ user = "mailout"
 address = "[::]:587"
 tls = "starttls"
 tls_minimum = "1.0"
+proxy_protocol = ["10.0.0.0/8", "2001:db8::7"]
 pop_before_smtp = false
 [[listen]]
 address = "unix:run/submission.sock"
@@ -146,6 +147,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert (first.address, first.tls, first.tls_minimum) == (TcpAddress("::", 587), "starttls", "1.0")
     assert (second.address, second.tls) == (UnixAddress(tmp_path / "run/submission.sock"), "none")
     assert (first.pop_before_smtp, second.pop_before_smtp) == (False, True)
+    assert first.proxy_protocol == tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "2001:db8::7")))
     assert (settings.tls.certificate, settings.tls.key) == (tmp_path / "server.pem", Path("/etc/ssl/server.key"))
     assert settings.auth.mechanisms == ("CRAM-MD5", "PLAIN")
     assert (settings.auth.require_tls, settings.auth.realm) == (False, "example.com")
@@ -189,7 +191,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     ("key", "text", "allowed"),
     [
         ("listen[0].address", '[[listen]]\naddress = "systemd:smtp"', "an address literal and a port, or unix:/path"),
-        ("listen[0].proxy_protocol", LISTEN + 'proxy_protocol = ["10.0.0.0/8"]', "[]"),
         ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
         ("tls.sni", LISTEN + FILES + '[[tls.sni]]\nname = "a.example"', "[]"),
         ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', '"PLAIN", "LOGIN", "CRAM-MD5"'),
@@ -262,6 +263,14 @@ def test_without_tls_no_certificate_is_needed(tmp_path: Path) -> None:
 def test_a_listener_has_the_minimum_of_tls_unless_it_has_its_own(tmp_path: Path) -> None:
     text = LISTEN + LISTEN.replace("587", "465") + 'tls_minimum = "1.1"\n' + FILES + 'minimum = "1.3"\n'
     assert [listener.tls_minimum for listener in read(tmp_path, text).listen] == ["1.3", "1.1"]
+
+
+def test_a_unix_socket_has_no_clients_whose_proxy_header_could_be_believed(tmp_path: Path) -> None:
+    text = '[[listen]]\naddress = "unix:socket"\ntls = "none"\nproxy_protocol = ["127.0.0.1"]\n'
+    told = faults(tmp_path, text)
+    assert told == [
+        "listen[0].proxy_protocol: has no effect on a Unix socket, whose clients come from no network, must be []"
+    ]
 
 
 def test_the_same_address_in_two_spellings_is_the_same(tmp_path: Path) -> None:

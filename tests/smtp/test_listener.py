@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import errno
+import ipaddress
+import logging
 import os
 import socket
 import ssl
@@ -21,8 +23,9 @@ from submission.config.values import TcpAddress, UnixAddress
 from submission.credentials import open_authenticator
 from submission.relay.upstream import Pool
 from submission.smtp import listener as module
-from submission.smtp import stream
+from submission.smtp import proxy_header, stream
 from submission.smtp.listener import BindError, Listener, Sessions, Shared, bind
+from submission.smtp.session import Session
 from submission.smtp.tls import make_context
 
 ANY_PORT = TcpAddress("127.0.0.1", 0)
@@ -34,6 +37,7 @@ async def listening(
     address: TcpAddress | UnixAddress = ANY_PORT,
     limits: dict[str, object] | None = None,
     tls: str = "none",
+    balancers: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[socket.socket, Sessions, Listener]]:
     """A listener that accepts."""
     settings = Settings.model_validate(
@@ -45,7 +49,8 @@ async def listening(
             "limits": limits or {},
         }
     )
-    listen = Listen.model_construct(address=address, tls=tls)
+    networks = tuple(map(ipaddress.ip_network, balancers))
+    listen = Listen.model_construct(address=address, tls=tls, proxy_protocol=networks)
     authenticator = open_authenticator(settings)
     shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
     sock = bind(listen)
@@ -82,11 +87,14 @@ class Client:
             await self.writer.wait_closed()
 
 
-async def connect(sock: socket.socket) -> Client:
+async def connect(sock: socket.socket, source: str = "127.0.0.1", first: bytes = b"") -> Client:
     name = sock.getsockname()
     if isinstance(name, str):
-        return Client(*await asyncio.open_unix_connection(name))
-    return Client(*await asyncio.open_connection(name[0], name[1]))
+        client = Client(*await asyncio.open_unix_connection(name))
+    else:
+        client = Client(*await asyncio.open_connection(name[0], name[1], local_addr=(source, 0)))
+    client.writer.write(first)
+    return client
 
 
 # Binding
@@ -285,6 +293,152 @@ async def freed(sock: socket.socket) -> bool:
             await client.close()
             if line.startswith(b"220 "):
                 return True
+
+
+# Clients of a balancer
+
+
+def proxy(address: str) -> bytes:
+    """The header by which a balancer names its client."""
+    version = ipaddress.ip_address(address).version
+    return f"PROXY TCP{version} {address} {'192.0.2.1' if version == 4 else '::1'} 49152 587\r\n".encode()
+
+
+BALANCER = "127.0.0.2"
+
+
+async def test_only_who_is_listed_may_say_who_the_client_is_and_has_to(tmp_path: Path) -> None:
+    async with listening(tmp_path, balancers=("192.0.2.0/24", "127.0.0.2/31")) as (sock, sessions, _):
+        other = await connect(sock, "127.0.0.1", proxy("203.0.113.5"))
+        assert (await other.read_line()).startswith(b"220 ")
+        assert (await other.read_line()).startswith(b"500 5.5.1 ")
+        assert {session.peer.address for session in sessions._all} == {"127.0.0.1"}
+        balancer = await connect(sock, "127.0.0.3", proxy("203.0.113.5"))
+        assert (await balancer.read_line()).startswith(b"220 ")
+        assert {session.peer.address for session in sessions._all} == {"127.0.0.1", "203.0.113.5"}
+        silent = await connect(sock, "127.0.0.3", b"NOOP\r\n")
+        assert await silent.read_line() == b""
+        for client in (other, balancer, silent):
+            await client.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        (proxy("203.0.113.5"), "203.0.113.5"),
+        (proxy("2001:db8::0:5"), "2001:db8::5"),
+        (proxy("::ffff:203.0.113.5"), "203.0.113.5"),
+        (b"PROXY UNKNOWN 203.0.113.5 192.0.2.1 1 2\r\n", BALANCER),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\x11\0\x0c\xcb\0\x71\5\xc0\0\2\1\xc0\0\2\x4b", BALANCER),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\5\xc0\0\2\1\xc0\0\2\x4b", "203.0.113.5"),
+    ],
+)
+async def test_whose_session_it_is(tmp_path: Path, header: bytes, address: str) -> None:
+    async with listening(tmp_path, balancers=(BALANCER,)) as (sock, sessions, _):
+        client = await connect(sock, BALANCER, header)
+        assert (await client.read_line()).startswith(b"220 ")
+        (session,) = sessions._all
+        assert session.peer.address == address
+        assert dict(sessions._by_network) == {address.replace("2001:db8::5", "2001:db8::/64"): 1}
+        await client.close()
+
+
+async def test_a_balancer_s_clients_are_counted_each_by_his_own_address(tmp_path: Path) -> None:
+    async with listening(tmp_path, limits={"connections_per_ip": 1}, balancers=(BALANCER,)) as (sock, sessions, _):
+        addresses = ("203.0.113.5", "203.0.113.6", "2001:db8::5")
+        clients = [await connect(sock, BALANCER) for _ in addresses]
+        for client, address in zip(clients, addresses, strict=True):
+            client.writer.write(proxy(address))
+            assert (await client.read_line()).startswith(b"220 ")
+        for address in ("203.0.113.5", "::ffff:203.0.113.6", "2001:db8::6"):
+            second = await connect(sock, BALANCER, proxy(address))
+            assert (await second.read_line()).startswith(b"421 4.3.2 ")
+            assert await second.read_line() == b""
+            await second.close()
+        for client in clients:
+            await client.close()
+        async with asyncio.timeout(10):
+            await sessions._empty.wait()
+        assert not sessions._by_network
+
+
+async def test_all_are_counted_before_they_have_said_who_they_are(tmp_path: Path) -> None:
+    async with listening(tmp_path, limits={"connections": 1}, balancers=(BALANCER,)) as (sock, _, _):
+        first = await connect(sock, BALANCER)
+        second = await connect(sock, BALANCER)
+        assert (await second.read_line()).startswith(b"421 4.3.2 ")
+        await second.close()
+        first.writer.write(proxy("203.0.113.5"))
+        assert (await first.read_line()).startswith(b"220 ")
+        await first.close()
+
+
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (b"", "only 0 octets in time"),
+        (b"PROXY TCP4 203", "only 14 octets in time"),
+        (b"EHLO client.example\r\n", "none, but 'EHLO cli'"),
+        (b"\x16\x03\x01\x02\0\1\0\1\xfc", "none, but '\x16\x03\x01\x02\0\1\0\1'"),
+        (proxy("203.0.113.5").replace(b"49152", b"x"), "malformed: 'PROXY TCP4 203.0.113.5 192.0.2.1 x 587'"),
+    ],
+)
+async def test_without_a_header_nothing_is_said_but_to_the_log(
+    tmp_path: Path,
+    tls: str,
+    first: bytes,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(proxy_header, "HEADER_TIMEOUT", 0.1)
+    caplog.set_level(logging.INFO, "submission")
+    async with listening(tmp_path, tls=tls, balancers=(BALANCER,)) as (sock, sessions, _):
+        client = await connect(sock, BALANCER, first)
+        with contextlib.suppress(ConnectionError):
+            assert await client.reader.read() == b""
+        await client.close()
+        async with asyncio.timeout(10):
+            await sessions._empty.wait()
+    (line,) = (vars(record)["fields"] for record in caplog.records if record.name == "submission")
+    assert (line["event"], line["ip"], line["reason"]) == ("connection", BALANCER, f"proxy-header: {reason}")
+
+
+async def until_awaiting_header(sessions: Sessions) -> Session:
+    """The one session, once it waits."""
+    while not sessions._all or not next(iter(sessions._all))._stream._waiter:  # noqa: ASYNC110 - no event for it
+        await asyncio.sleep(0)
+    (session,) = sessions._all
+    return session
+
+
+@pytest.mark.parametrize("last_moment", [b"", proxy("203.0.113.5")])
+async def test_a_service_that_ends_says_nothing_to_who_has_not_said_who_he_is(
+    tmp_path: Path, last_moment: bytes
+) -> None:
+    async with listening(tmp_path, balancers=(BALANCER,)) as (sock, sessions, _):
+        client = await connect(sock, BALANCER)
+        session = await until_awaiting_header(sessions)
+        if last_moment:
+            session.data_received(last_moment)
+        async with asyncio.timeout(3):
+            await sessions.drain(30)
+        assert await client.read_line() == b""
+        await client.close()
+
+
+async def test_a_connection_that_is_lost_behind_its_header_is_not_counted_again(tmp_path: Path) -> None:
+    async with listening(tmp_path, balancers=(BALANCER,)) as (sock, sessions, _):
+        client = await connect(sock, BALANCER)
+        session = await until_awaiting_header(sessions)
+        session.data_received(proxy("203.0.113.5"))
+        session.connection_lost(None)
+        await session._handler_coroutine
+        assert not sessions._all
+        assert not sessions._by_network
+        session.abort()
+        await client.close()
 
 
 # The end

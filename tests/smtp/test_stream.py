@@ -520,6 +520,16 @@ async def test_a_handshake_that_is_none_ends_the_session(context: ssl.SSLContext
         stream.feed_loss()  # as the session does, for asyncio tells its protocol nothing
 
 
+@pytest.mark.parametrize("how", ["half_close", "reset"])
+async def test_who_is_gone_is_not_waited_for_to_shake_hands(context: ssl.SSLContext, how: str) -> None:
+    async with connected() as (stream, client):
+        getattr(client, how)()
+        await until(lambda: stream._has_ended)
+        with pytest.raises(ClientGoneError, match="TLS handshake: closed by the client"):
+            await stream.start_tls(context, Protocol(SOON))
+        await until(lambda: stream.is_lost)
+
+
 async def test_a_handshake_has_its_time(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TLS_TIMEOUT", 0.05)
     async with connected() as (stream, _):

@@ -1,6 +1,7 @@
 """The service itself, as a user would run it: `submission serve` in a process of its own, with a configuration file.
 
-It has a listener of each kind ("none", "starttls", "implicit") on a free port of 127.0.0.1, certificates that
+It has a listener of each kind ("none", "starttls", "implicit", and two of them for balancers only, which say who the
+client is by a PROXY header) on a free port of 127.0.0.1, certificates that
 `Server.client_context` trusts, and accounts made with submission-passwd. Where the tests run as root it becomes
 nobody, so its folder is one that nobody may use.
 """
@@ -29,6 +30,9 @@ from tests.support.network import PATIENCE, free_ports
 REALM = "example.com"
 HOSTNAME = "mail.example.com"
 KINDS = ("none", "starttls", "implicit")
+BALANCED_KINDS = ("balanced-starttls", "balanced-implicit")
+BALANCERS = "127.0.0.1"
+"""Where they are: whoever connects from another address of the loopback network is none."""
 USER = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
 Settings = Mapping[str, object]
@@ -41,7 +45,8 @@ class Server:
     def __init__(self, folder: Path, relay: str, settings: Settings | None = None) -> None:
         """`relay` is an address as in the configuration; `settings` adds to the defaults or replaces them."""
         self.folder = folder
-        self.ports = dict(zip(KINDS, free_ports(len(KINDS)), strict=True))
+        kinds = KINDS + BALANCED_KINDS
+        self.ports = dict(zip(kinds, free_ports(len(kinds)), strict=True))
         self.configuration = folder / "submission.toml"
         self._log = folder / "log"
         self._process: subprocess.Popen[str] | None = None
@@ -129,7 +134,7 @@ class Server:
             "state_dir": "state",
             "user": USER,
             "workers": 1,
-            "listen": [{"address": f"127.0.0.1:{port}", "tls": kind} for kind, port in self.ports.items()],
+            "listen": [_listener(kind, port) for kind, port in self.ports.items()],
             "tls": {"certificate": "server.pem", "key": "server.key"},
             "auth": {"realm": REALM, "mechanisms": ["PLAIN", "LOGIN", "CRAM-MD5"], "exempt": ["127.0.0.0/8"]},
             "relay": {"address": relay},
@@ -160,6 +165,12 @@ def public_folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         yield folder
+
+
+def _listener(kind: str, port: int) -> Settings:
+    balancers = [BALANCERS] if kind in BALANCED_KINDS else []
+    tls = kind.removeprefix("balanced-")
+    return {"address": f"127.0.0.1:{port}", "tls": tls, "proxy_protocol": balancers}
 
 
 def _merge(table: Settings, changes: Settings) -> dict[str, object]:
