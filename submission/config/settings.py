@@ -182,7 +182,7 @@ class Settings(_Table):
     hostname: Domain = Field(default_factory=socket.gethostname)
     state_dir: FilePath = Path("/var/lib/submission")
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Processes; 0 leaves it to us. This version runs one, whatever the number."""
+    """Processes that serve clients; 0 is one for each CPU that we may use."""
     user: SystemUser = "submission"
     tls: Tls = Tls()
     listen: Annotated[Several[Listen], not_empty] = ()
