@@ -12,18 +12,19 @@ import importlib
 import os
 import pwd
 import resource
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
 from submission import logs
-from submission.config.settings import Settings
+from submission.config.settings import Listen, Settings, reaches
 from submission.credentials import warm_up
 from submission.credentials.store import StoreUnavailableError
 from submission.service.errors import StartError
 from submission.service.supervisor import Station, Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop, work
 from submission.smtp.places import Places
-from submission.smtp.sockets import BindError, bind_all
+from submission.smtp.sockets import BindError, address_of, bind_all
 from submission.smtp.tls import make_context
 
 if TYPE_CHECKING:
@@ -39,10 +40,7 @@ SPARE_DESCRIPTORS = 256
 
 def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
-    try:
-        sockets = bind_all(settings.listen)
-    except BindError as error:
-        raise StartError(str(error), os.EX_UNAVAILABLE) from error
+    sockets = _bind(settings)
     contexts = _contexts(settings)
     _load_everything()
     make_loop = find_event_loop()
@@ -62,6 +60,18 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         workers, serve, sockets=[sock for _, sock in sockets], forget=places.clear, patience=DRAIN + LATE
     )
     supervisor.run(on_ready)
+
+
+def _bind(settings: Settings) -> list[tuple[Listen, socket.socket]]:
+    try:
+        sockets = bind_all(settings.listen)
+    except BindError as error:
+        raise StartError(str(error), os.EX_UNAVAILABLE) from error
+    for listen, sock in sockets:  # where systemd's are, the settings couldn't know
+        if reaches(settings.relay.address, address_of(sock)):
+            text = f'relay.address: "{settings.relay.address}" is a listener of our own, "{listen.address}"'
+            raise StartError(text, os.EX_CONFIG)
+    return sockets
 
 
 def drop_root(user: str) -> None:

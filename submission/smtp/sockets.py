@@ -54,6 +54,12 @@ def bind(address: TcpAddress | UnixAddress) -> socket.socket:
     return sock
 
 
+def address_of(sock: socket.socket) -> TcpAddress | UnixAddress:
+    """Where clients find a socket."""
+    name = sock.getsockname()
+    return UnixAddress(Path(os.fsdecode(name))) if sock.family == socket.AF_UNIX else TcpAddress(name[0], name[1])
+
+
 def _bind_tcp(address: TcpAddress) -> socket.socket:
     is_ipv6 = ":" in address.host
     sock = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
