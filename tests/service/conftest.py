@@ -49,7 +49,7 @@ def installation(folder: Path, sink_of_module: Sink, settings: Settings) -> Serv
 
 
 @pytest.fixture
-def server(installation: Server) -> Iterator[Server]:
+def server(installation: Server, sink: Sink) -> Iterator[Server]:
     """It runs for this test."""
     with installation:
         yield installation

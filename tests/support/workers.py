@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
 def find_worker(pids: Iterable[int], client_port: int) -> int | None:
     """The process among `pids` that holds the other end of the connection from this port of 127.0.0.1."""
     link = f"socket:[{_inode(client_port)}]"
-    for pid in pids:
+    return next((pid for pid in pids if link in _descriptors(pid)), None)
+
+
+def _descriptors(pid: int) -> Iterator[str]:
+    """What the descriptors of a process lead to, as far as they, and it, are there long enough to be looked at."""
+    with contextlib.suppress(FileNotFoundError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                if str(descriptor.readlink()) == link:
-                    return pid
-            except FileNotFoundError:  # closed meanwhile
-                continue
-    return None
+            with contextlib.suppress(FileNotFoundError):
+                yield str(descriptor.readlink())
 
 
 def _inode(client_port: int) -> str:
