@@ -55,7 +55,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     def serve(station: Station) -> None:
         work(station, inheritance)
 
-    gc.freeze()  # what is there now stays, in memory that the workers share as long as no collector writes to it
+    gc.freeze()  # what is there now stays: no collector need look at it, or write to what the workers share
     supervisor = Supervisor(
         workers, serve, sockets=[sock for _, sock in sockets], forget=places.clear, patience=DRAIN + LATE
     )
