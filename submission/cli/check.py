@@ -63,8 +63,6 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
         text = f'"{settings.user}" does not exist, must be a user of the system'
         # It is needed for nothing but to get rid of root's power, so without that it may be missing.
         yield Finding("user", text, is_warning=os.geteuid() != 0)
-    if settings.workers > 1:
-        yield Finding("workers", "this version runs one process whatever is asked for", is_warning=True)
     yield from _state_dir(settings.state_dir, user)
     yield from _mode("store.key_file", settings.store.key_file, 0o600)
     yield from _mode("store.url", Path(settings.store.url.removeprefix("sqlite:")), 0o660)

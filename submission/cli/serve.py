@@ -18,7 +18,7 @@ from submission.service import StartError, run
 def serve(file: Path) -> None:
     """Run the proxy in the foreground, until SIGTERM or Ctrl-C.
 
-    Prints `ready` once every listener accepts.
+    Prints `ready` once every worker accepts. SIGHUP has it read its files anew.
     """
     settings = load(file)
     logs.configure(settings.log.format)

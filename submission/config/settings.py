@@ -184,7 +184,7 @@ class Settings(_Table):
     hostname: Domain = Field(default_factory=socket.gethostname)
     state_dir: FilePath = Path("/var/lib/submission")
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Processes; 0 leaves it to us. This version runs one, whatever the number."""
+    """Processes that serve clients; 0 is one for each CPU that we may use."""
     user: SystemUser = "submission"
     tls: Tls = Tls()
     listen: Annotated[Several[Listen], not_empty] = ()
@@ -249,7 +249,7 @@ class Settings(_Table):
     def _relay(cls, relay: Relay, info: ValidationInfo) -> Relay:
         """Refuse a relay that is one of our listeners: each message would go round for ever."""
         for listener in info.data.get("listen", ()):
-            if _reaches(relay.address, listener.address):
+            if reaches(relay.address, listener.address):
                 raise CrossCheckError(
                     {"relay.address": f'"{relay.address}" is a listener of our own, "{listener.address}"'}
                 )
@@ -272,7 +272,7 @@ def _with_minimum(listener: Listen, minimum: TlsVersion) -> Listen:
     return listener.model_copy(update={"tls_minimum": minimum})
 
 
-def _reaches(relay: RelayAddress, listener: ListenAddress) -> bool:
+def reaches(relay: RelayAddress, listener: ListenAddress) -> bool:
     """Whether a connection to `relay` would arrive at `listener`, as far as can be seen without DNS."""
     if relay == listener:
         return True

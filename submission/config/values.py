@@ -31,6 +31,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _PORT = re.compile(r"[0-9]{1,5}")
 _SYSTEM_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+_DESCRIPTOR_NAME = re.compile(r"[ -9;-~]{1,255}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -123,11 +124,15 @@ def _address(value: object, info: ValidationInfo, *, may_name_host: bool) -> Tcp
 
 def _listen_address(value: object, info: ValidationInfo) -> TcpAddress | UnixAddress | SystemdAddress:
     if isinstance(value, str) and value.startswith("systemd:"):
-        raise ValueError("is not available in this version, allowed: an address literal and a port, or unix:/path")
+        name = value.removeprefix("systemd:")
+        if not _DESCRIPTOR_NAME.fullmatch(name):
+            raise ValueError('must be "systemd:" and the FileDescriptorName= of a .socket unit, ASCII without ":"')
+        return SystemdAddress(name)
     address = _address(value, info, may_name_host=False)
     if address is None:
         raise ValueError(
-            'must be an address literal and a port (1 to 65535) such as "0.0.0.0:587" or "[::]:587", or "unix:/path"'
+            'must be an address literal and a port (1 to 65535) such as "0.0.0.0:587" or "[::]:587", "unix:/path" '
+            'or "systemd:NAME"'
         )
     return address
 

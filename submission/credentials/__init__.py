@@ -31,6 +31,10 @@ def open_store(url: str) -> Store:
     return database.DatabaseStore(Path(url.removeprefix("sqlite:")))
 
 
-def open_authenticator(settings: Settings) -> Authenticator:
-    """Who answers the sessions' questions. Raises StoreUnavailableError."""
-    return Authenticator(open_store(settings.store.url), Sealer.from_file(settings.store.key_file), settings.auth.realm)
+def open_authenticator(settings: Settings, threads: int | None = None) -> Authenticator:
+    """Who answers the sessions' questions, in so many threads, one for each CPU unless told.
+
+    Raises StoreUnavailableError.
+    """
+    store, sealer = open_store(settings.store.url), Sealer.from_file(settings.store.key_file)
+    return Authenticator(store, sealer, settings.auth.realm, threads)

@@ -1,42 +1,29 @@
-"""Listening sockets, and who may come in: sessions are counted in total at accept, by address once that is known.
+"""Who comes in by a listening socket, and from where: counted in total at accept, by address once that is known.
 
-Sockets are bound first, while the process may still be root, and serve later. TLS is never put on at accept, not even
-for "implicit" listeners: the session does it, so that there is one way into TLS.
+TLS is never put on at accept, not even for "implicit" listeners: the session does it, so that there is one way into
+TLS.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import ipaddress
-import os
 import socket
 import ssl
-import stat
-from collections import Counter
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from submission import logs
 from submission.config.settings import Listen, Settings
-from submission.config.values import TcpAddress, UnixAddress
 from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
 from submission.smtp.session import Session
-
-BACKLOG = 1024
-"""Connections that the kernel holds until we accept them."""
-LAST_WORDS = 1.0
-"""Seconds that clients have for taking our goodbye when the service ends."""
-
-
-class BindError(Exception):
-    """A listener can't have its address. The text tells the admin which, why, and what to do."""
+from submission.smtp.sessions import Sessions
+from submission.smtp.sockets import BACKLOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +35,6 @@ class Shared:
     authenticator: Authenticator
     now: Callable[[], datetime]
     """The time in the local zone, for Received."""
-
-
-class Sessions:
-    """The sessions of a process, counted."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._limits = settings.limits
-        self._all: set[Session] = set()
-        self._by_network: Counter[str] = Counter()
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    def admit(self, session: Session, network: str) -> bool:
-        """Count a session in, or say that there is no room."""
-        if len(self._all) >= self._limits.connections:
-            return False
-        if network and self._by_network[network] >= self._limits.connections_per_ip:
-            return False
-        self._all.add(session)
-        self._by_network[network] += 1
-        self._empty.clear()
-        return True
-
-    def dismiss(self, session: Session, network: str) -> None:
-        """Count a session out; one that was never in is none."""
-        if session not in self._all:
-            return
-        self._all.remove(session)
-        self._by_network[network] -= 1
-        if not self._by_network[network]:
-            del self._by_network[network]
-        if not self._all:
-            self._empty.set()
-
-    async def drain(self, seconds: float) -> None:
-        """Let transactions end, for as long as `seconds`; then end the sessions that are left."""
-        for session in tuple(self._all):
-            session.stop()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._empty.wait()
-        except TimeoutError:
-            for session in tuple(self._all):
-                session.cancel()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
-                    await self._empty.wait()
-            for session in tuple(self._all):
-                session.abort()
 
 
 class Listener:
@@ -116,8 +54,13 @@ class Listener:
     async def start(self) -> None:
         """Accept clients from now on."""
         loop = asyncio.get_running_loop()
-        create: Any = loop.create_unix_server if self._sock.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(lambda: Session(self), sock=self._sock, backlog=BACKLOG)
+        create: Any = loop.create_server
+        options: dict[str, object] = {"sock": self._sock, "backlog": BACKLOG}
+        if self._sock.family == socket.AF_UNIX:
+            create = loop.create_unix_server
+            if sys.version_info >= (3, 13):
+                options["cleanup_socket"] = False  # the path is the other workers' too, or systemd's
+        self._server = await create(lambda: Session(self), **options)
 
     def stop(self) -> None:
         """Accept no more; the sessions go on."""
@@ -161,71 +104,6 @@ class Listener:
             return True
         logs.event("overload", ip=session.peer.address, listener=self.name)
         return False
-
-
-def bind(settings: Listen) -> socket.socket:
-    """The socket of a listener, bound but not yet listening. Raises BindError."""
-    address = settings.address
-    try:
-        if isinstance(address, TcpAddress):
-            return _bind_tcp(address)
-        if isinstance(address, UnixAddress):
-            return _bind_unix(address.path)
-    except OSError as error:
-        raise BindError(f"{address}: {_explain(error, address)}") from error
-    raise BindError(f"{address}: not available in this version")
-
-
-def _bind_tcp(address: TcpAddress) -> socket.socket:
-    is_ipv6 = ":" in address.host
-    sock = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_ipv6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # "0.0.0.0" beside "[::]" is the custom here
-        sock.bind((address.host, address.port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _bind_unix(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        try:
-            sock.bind(str(path))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not _is_left_behind(path):
-                raise
-            path.unlink()
-            sock.bind(str(path))
-        path.chmod(0o666)  # whoever reaches the folder may connect, as to a port
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _is_left_behind(path: Path) -> bool:
-    """Whether a path is that of a Unix socket whose server ended without ceremony."""
-    if not stat.S_ISSOCK(path.lstat().st_mode):
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        return probe.connect_ex(str(path)) == errno.ECONNREFUSED
-
-
-def _explain(error: OSError, address: object) -> str:
-    text = error.strerror or str(error)
-    if error.errno == errno.EADDRINUSE and isinstance(address, TcpAddress) and address.port == 587:
-        text += (
-            "; if sendmail holds it, delete the DAEMON_OPTIONS line with Port=submission (Debian: Name=MSP-v4) from"
-            " sendmail.mc, keep FEATURE(`no_default_msa'), rebuild sendmail.cf and restart sendmail"
-        )
-    elif error.errno == errno.EACCES and os.geteuid() != 0:
-        text += "; ports below 1024 are root's: start as root, which is dropped after binding"
-    return text
 
 
 def _address(peer: object) -> str:

@@ -21,6 +21,8 @@ HIGH_WATER = 128 * 1024
 """Octets buffered before the socket is left unread."""
 MAX_OUTPUT = 64 * 1024
 """Octets of replies that wait for the client before the session does."""
+MAX_SESSION = 24 * 3600.0
+"""Seconds that a connection lasts, however slowly it goes on: each octet in time renews the other deadlines."""
 TLS_TIMEOUT = 30.0
 """Seconds for a handshake."""
 TLS_SHUTDOWN = 2.0
@@ -72,6 +74,7 @@ class ClientStream:
         self._is_closing = False
         self._is_skipping = False  # inside a line that is longer than a line may be
         self._deadline = Deadline(loop, self._expire)
+        self._end = loop.time() + MAX_SESSION
 
     # The session's side
 
@@ -112,7 +115,7 @@ class ClientStream:
         line = self.take_line(limit)
         if line is None:
             await self.flush()
-            self._deadline.set(self.timeout)
+            self._set_deadline()
             while (line := self.take_line(limit)) is None:  # it may have come while the client took its replies
                 await self._more()
         return line
@@ -120,7 +123,7 @@ class ClientStream:
     async def chunk(self, limit: int = HIGH_WATER * 2) -> bytes:
         """Whatever has arrived, one octet at least and `limit` at most; doesn't flush."""
         if not self._input:
-            self._deadline.set(self.timeout)
+            self._set_deadline()
             await self._more()
         chunk = bytes(self._input[:limit])
         del self._input[:limit]
@@ -145,7 +148,7 @@ class ClientStream:
         """Send what was written, and wait while the client takes none. Raises ClientGoneError, ClientIdleError."""
         self._send()
         if self._is_full:
-            self._deadline.set(self.timeout)
+            self._set_deadline()
             while self._is_full:
                 await self._wait()
 
@@ -237,6 +240,9 @@ class ClientStream:
         self._wake()
 
     # Inside
+
+    def _set_deadline(self) -> None:
+        self._deadline.set(min(self.timeout, self._end - self._loop.time()))
 
     def _send(self) -> None:
         if self._output:

@@ -250,10 +250,3 @@ def test_without_tls_no_certificate_is_asked_for(folder: Path) -> None:
     (folder / "server.pem").unlink()
     (folder / "server.key").unlink()
     assert findings(folder) == []
-
-
-def test_a_number_of_workers_that_this_version_does_not_run_is_told(folder: Path) -> None:
-    text = (folder / "submission.toml").read_text().replace("hostname =", "workers = 4\nhostname =", 1)
-    (folder / "submission.toml").write_text(text)
-    (finding,) = findings(folder)
-    assert (finding.key, finding.is_warning) == ("workers", True)

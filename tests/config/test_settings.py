@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from submission.config import ConfigError, load
 from submission.config.settings import Settings
-from submission.config.values import TcpAddress, UnixAddress
+from submission.config.values import SystemdAddress, TcpAddress, UnixAddress
 
 FILES = '[tls]\ncertificate = "server.pem"\nkey = "server.key"\n'
 LISTEN = '[[listen]]\naddress = "127.0.0.1:587"\n'
@@ -101,6 +101,8 @@ pop_before_smtp = false
 [[listen]]
 address = "unix:run/submission.sock"
 tls = "none"
+[[listen]]
+address = "systemd:submission.socket"
 [tls]
 certificate = "server.pem"
 key = "/etc/ssl/server.key"
@@ -143,9 +145,10 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     settings = read(tmp_path, FULL)
     assert (settings.hostname, settings.workers, settings.user) == ("mail.example.com", 2, "mailout")
     assert settings.state_dir == tmp_path / "state"
-    first, second = settings.listen
+    first, second, third = settings.listen
     assert (first.address, first.tls, first.tls_minimum) == (TcpAddress("::", 587), "starttls", "1.0")
     assert (second.address, second.tls) == (UnixAddress(tmp_path / "run/submission.sock"), "none")
+    assert (third.address, third.tls_minimum) == (SystemdAddress("submission.socket"), "1.3")
     assert (first.pop_before_smtp, second.pop_before_smtp) == (False, True)
     assert first.proxy_protocol == tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "2001:db8::7")))
     assert (settings.tls.certificate, settings.tls.key) == (tmp_path / "server.pem", Path("/etc/ssl/server.key"))
@@ -190,7 +193,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
 @pytest.mark.parametrize(
     ("key", "text", "allowed"),
     [
-        ("listen[0].address", '[[listen]]\naddress = "systemd:smtp"', "an address literal and a port, or unix:/path"),
         ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
         ("tls.sni", LISTEN + FILES + '[[tls.sni]]\nname = "a.example"', "[]"),
         ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', '"PLAIN", "LOGIN", "CRAM-MD5"'),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from submission.config import values
-from submission.config.values import TcpAddress, UnixAddress
+from submission.config.values import SystemdAddress, TcpAddress, UnixAddress
 
 
 def parse(kind: Any, value: object) -> Any:
@@ -111,6 +111,18 @@ def test_no_leading_octets(value: str) -> None:
 def test_addresses(value: str, address: object) -> None:
     assert parse(values.ListenAddress, value) == address
     assert parse(values.RelayAddress, value) == address
+
+
+@pytest.mark.parametrize("name", ["submission", "submission.socket", "a b@c"])
+def test_only_a_listener_may_be_systemd_s(name: str) -> None:
+    assert parse(values.ListenAddress, f"systemd:{name}") == SystemdAddress(name)
+    assert refused(values.RelayAddress, f"systemd:{name}").startswith("must be a host and a port")
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a\nb", "\u00e9", "a" * 256])
+def test_names_that_systemd_gives_no_socket(name: str) -> None:
+    text = 'must be "systemd:" and the FileDescriptorName= of a .socket unit, ASCII without ":"'
+    assert refused(values.ListenAddress, f"systemd:{name}") == text
 
 
 @pytest.mark.parametrize("value", ["localhost:25", "mx.example.com:25", "xn--bcher-kva.example:25"])

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import logging
-import os
 import socket
 import ssl
 import stat
@@ -24,8 +22,11 @@ from submission.credentials import open_authenticator
 from submission.relay.upstream import Pool
 from submission.smtp import listener as module
 from submission.smtp import proxy_header, stream
-from submission.smtp.listener import BindError, Listener, Sessions, Shared, bind
+from submission.smtp.listener import Listener, Shared
+from submission.smtp.places import Places
 from submission.smtp.session import Session
+from submission.smtp.sessions import Sessions
+from submission.smtp.sockets import BindError, bind
 from submission.smtp.tls import make_context
 
 ANY_PORT = TcpAddress("127.0.0.1", 0)
@@ -53,8 +54,8 @@ async def listening(
     listen = Listen.model_construct(address=address, tls=tls, proxy_protocol=networks)
     authenticator = open_authenticator(settings)
     shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
-    sock = bind(listen)
-    sessions = Sessions(settings)
+    sock = bind(address)
+    sessions = Sessions(Places(1, settings.limits).row(0))
     listener = Listener(listen, sock, shared, sessions, _context(folder) if tls != "none" else None)
     await listener.start()
     try:
@@ -97,7 +98,7 @@ async def connect(sock: socket.socket, source: str = "127.0.0.1", first: bytes =
     return client
 
 
-# Binding
+# Sockets
 
 
 async def test_a_tcp_socket_is_bound_and_serves_later(tmp_path: Path) -> None:
@@ -105,37 +106,6 @@ async def test_a_tcp_socket_is_bound_and_serves_later(tmp_path: Path) -> None:
         client = await connect(sock)
         assert (await client.read_line()).startswith(b"220 mail.example.com ESMTP")
         await client.close()
-
-
-def test_an_address_that_is_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(BindError, match=f"127.0.0.1:{port}: Address already in use"):
-            bind(Listen.model_validate({"address": f"127.0.0.1:{port}", "tls": "none"}))
-
-
-def test_an_address_that_is_not_ours() -> None:
-    with pytest.raises(BindError, match=r"192\.0\.2\.1"):
-        bind(Listen.model_validate({"address": "192.0.2.1:2525", "tls": "none"}))
-
-
-def test_what_is_not_there_yet_says_so() -> None:
-    with pytest.raises(BindError, match="not available"):
-        bind(Listen.model_construct(address="systemd:submission", tls="none"))
-
-
-@pytest.mark.parametrize(
-    ("number", "port", "text"),
-    [
-        (errno.EADDRINUSE, 587, "DAEMON_OPTIONS"),
-        (errno.EADDRINUSE, 465, "Address already in use"),
-        (errno.EACCES, 587, "Permission denied"),
-    ],
-)
-def test_explanations(number: int, port: int, text: str) -> None:
-    explained = module._explain(OSError(number, os.strerror(number)), TcpAddress("0.0.0.0", port))
-    assert text in explained
-    assert ("DAEMON_OPTIONS" in explained) == (text == "DAEMON_OPTIONS")
 
 
 async def test_a_unix_socket_can_be_reached_and_replaces_one_left_behind(tmp_path: Path) -> None:
@@ -148,30 +118,10 @@ async def test_a_unix_socket_can_be_reached_and_replaces_one_left_behind(tmp_pat
         assert (await client.read_line()).startswith(b"220 ")
         await client.close()
         with pytest.raises(BindError, match="in use"):  # somebody lives there now
-            bind(Listen.model_validate({"address": f"unix:{path}", "tls": "none"}))
+            bind(UnixAddress(path))
         client = await connect(sock)
         assert (await client.read_line()).startswith(b"220 ")
         await client.close()
-
-
-@pytest.mark.parametrize("kind", ["file", "folder", "link"])
-def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "precious"
-    if kind == "file":
-        path.write_text("precious")
-    elif kind == "folder":
-        path.mkdir()
-    else:
-        path.symlink_to("/nonexistent")
-    with pytest.raises(BindError):
-        bind(Listen.model_validate({"address": f"unix:{path}", "tls": "none"}))
-    assert path.is_symlink() or path.exists()
-    assert kind != "file" or path.read_text() == "precious"
-
-
-def test_a_unix_socket_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BindError, match="No such file"):
-        bind(Listen.model_validate({"address": f"unix:{tmp_path}/none/socket", "tls": "none"}))
 
 
 # Who comes, and how many

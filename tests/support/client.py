@@ -31,6 +31,11 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.leave("close")
 
+    @property
+    def port(self) -> int:
+        """The port at this end."""
+        return int(self._socket.getsockname()[1])
+
     def send(self, octets: bytes) -> None:
         """Send octets as they are."""
         self._socket.sendall(octets)

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -42,12 +42,18 @@ Settings = Mapping[str, object]
 class Server:
     """One instance; `with` starts and stops it."""
 
-    def __init__(self, folder: Path, relay: str, settings: Settings | None = None) -> None:
-        """`relay` is an address as in the configuration; `settings` adds to the defaults or replaces them."""
+    def __init__(
+        self, folder: Path, relay: str, settings: Settings | None = None, launcher: Sequence[str] = ()
+    ) -> None:
+        """`relay` is an address as in the configuration; `settings` adds to the defaults or replaces them.
+
+        `launcher` is a command that ends in executing what follows it.
+        """
         self.folder = folder
         kinds = KINDS + BALANCED_KINDS
         self.ports = dict(zip(kinds, free_ports(len(kinds)), strict=True))
         self.configuration = folder / "submission.toml"
+        self._launcher = launcher
         self._log = folder / "log"
         self._process: subprocess.Popen[str] | None = None
         (folder / "state").mkdir(mode=0o700)
@@ -95,7 +101,7 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
-        command = [sys.executable, "-m", "submission", "serve", "-c", str(self.configuration)]
+        command = [*self._launcher, sys.executable, "-m", "submission", "serve", "-c", str(self.configuration)]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
@@ -103,6 +109,17 @@ class Server:
         if not self._is_ready(self._process):
             self.stop()
             raise RuntimeError(f"the service did not become ready:\n{self._log.read_text()}")
+
+    @property
+    def pid(self) -> int:
+        """The process that was started, which supervises the others."""
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """The processes that serve clients now."""
+        return _children(self.pid)
 
     def stop(self) -> int:
         """Ask it to end, as an init system does, and wait; its exit code. One that doesn't end is a failure."""
@@ -124,9 +141,7 @@ class Server:
 
     def peak_memory(self) -> int:
         """The most octets that its processes had resident so far, added up (Linux's VmHWM)."""
-        if self._process is None:
-            raise RuntimeError("it does not run")
-        return sum(map(_peak, _family(self._process.pid)))
+        return sum(map(_peak, (self.pid, *self.workers())))
 
     def _defaults(self, relay: str) -> Settings:
         return {
@@ -195,10 +210,8 @@ def _toml(table: Settings, path: tuple[str, ...] = ()) -> str:
     return "\n".join([*lines, *below]) + "\n"
 
 
-def _family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(member for child in children for member in _family(int(child)))]
+def _children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def _peak(pid: int) -> int:

@@ -1,0 +1,132 @@
+"""The running service: builds its parts from the settings, binds, drops root, and has workers serve.
+
+The order is what matters. Everything that root is needed for, or that reads files which only root may read, comes
+before the drop: sockets, certificate and key. Everything that keeps files comes after it, so that they belong to
+the user who will write them. What all workers share comes before the fork, everything else after it: worker.py.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pwd
+import resource
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from submission import logs
+from submission.config.settings import Listen, Settings, reaches
+from submission.credentials import warm_up
+from submission.credentials.store import StoreUnavailableError
+from submission.service.errors import StartError
+from submission.service.supervisor import Station, Supervisor
+from submission.service.worker import DRAIN, Inheritance, find_event_loop, work
+from submission.smtp.places import Places
+from submission.smtp.sockets import BindError, address_of, bind_all
+from submission.smtp.tls import make_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["StartError", "run"]
+
+LATE = 5.0
+"""Seconds that a worker may be late to end after its drain, before it is killed."""
+SPARE_DESCRIPTORS = 256
+"""File descriptors that a worker needs beside those of its clients and of the relay."""
+
+
+def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+    """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
+    sockets = _bind(settings)
+    contexts = _contexts(settings)
+    _load_everything()
+    make_loop = find_event_loop()
+    _raise_descriptor_limit(2 * settings.limits.connections + SPARE_DESCRIPTORS)
+    drop_root(settings.user)
+    cpus = _cpus()
+    workers = settings.workers or cpus
+    places = Places(workers, settings.limits)
+    threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
+    inheritance = Inheritance(settings, sockets, contexts, places, threads, make_loop)
+
+    def serve(station: Station) -> None:
+        work(station, inheritance)
+
+    gc.freeze()  # what is there now stays: no collector need look at it, or write to what the workers share
+    supervisor = Supervisor(
+        workers, serve, sockets=[sock for _, sock in sockets], forget=places.clear, patience=DRAIN + LATE
+    )
+    supervisor.run(on_ready)
+
+
+def _bind(settings: Settings) -> list[tuple[Listen, socket.socket]]:
+    try:
+        sockets = bind_all(settings.listen)
+    except BindError as error:
+        raise StartError(str(error), os.EX_UNAVAILABLE) from error
+    for listen, sock in sockets:  # where systemd's are, the settings couldn't know
+        if reaches(settings.relay.address, address_of(sock)):
+            text = f'relay.address: "{settings.relay.address}" is a listener of our own, "{listen.address}"'
+            raise StartError(text, os.EX_CONFIG)
+    return sockets
+
+
+def drop_root(user: str) -> None:
+    """Become `user` for good, with its groups; nothing to do for a process that isn't root's."""
+    if os.geteuid() != 0:
+        return
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise StartError(
+            f"there is no user {user!r} to run as: create it (useradd --system {user}) or name another with user =",
+            os.EX_NOUSER,
+        ) from None
+    if entry.pw_uid == 0:
+        raise StartError("the service doesn't run as root: name another user with user =", os.EX_NOPERM)
+    os.initgroups(user, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+    os.umask(0o077)
+
+
+def _load_everything() -> None:
+    """Load what would be loaded at its first use: the files of Python may be out of reach once root is dropped."""
+    for name in ("encodings.idna", "stringprep", "concurrent.futures.thread", "asyncio.staggered", "zoneinfo"):
+        importlib.import_module(name)
+    try:
+        warm_up()
+    except StoreUnavailableError as error:
+        raise StartError(str(error), os.EX_SOFTWARE) from error
+
+
+def _raise_descriptor_limit(needed: int) -> None:
+    """Have room for as many connections as are allowed: the usual limit, 1024, is there for programs of old."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if allowed < needed:
+        logs.event("few-descriptors", limit=hard, needed=needed)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def _cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _contexts(settings: Settings) -> dict[str, ssl.SSLContext]:
+    """A TLS context for each floor that some listener has."""
+    certificate, key = settings.tls.certificate, settings.tls.key
+    floors = {listen.tls_minimum for listen in settings.listen if listen.tls != "none"}
+    if not floors:
+        return {}
+    if certificate is None or key is None:
+        raise StartError("tls.certificate and tls.key are missing", os.EX_CONFIG)
+    try:
+        return {floor: make_context(certificate, key, floor) for floor in floors}
+    except OSError as error:
+        raise StartError(f"{certificate}, {key}: {error}", os.EX_CONFIG) from error

@@ -1,0 +1,266 @@
+"""Worker processes: started, replaced when they die, told to reload and to stop, and waited for.
+
+The supervisor has no event loop and no threads, so that it can fork at any time and has little to go wrong. All that
+concerns it comes as a signal: blocked, and waited for in sigwait. A signal only wakes it, for several of one kind
+may count as one; what has happened it sees for itself: who has died, who has become ready, whose time has come.
+
+Two pipes tie a worker to it. In one the worker says that it is ready, or why it can't be. Nothing is ever written
+into the other, which only the supervisor holds open: its end is how the workers learn that they are alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from submission import logs
+from submission.service.errors import StartError
+from submission.systemd import notify
+
+STEADY = 60.0
+"""Seconds that a worker has to live for its death to be no sign of a fault that comes again at once."""
+FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
+"""Seconds before a worker that wasn't steady is replaced again; doubles from the first to the last."""
+LOOK = 0.02
+"""Seconds between looks at workers that are about to start."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
+_READY = b"ready"
+_MAX_NEWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What a worker has of its supervisor."""
+
+    number: int
+    """Which of the workers it is, from 0 on; a replacement has the number of whom it replaces."""
+    lifeline: int
+    """A descriptor that becomes readable when the supervisor is gone."""
+    news: int
+    mask: Iterable[int]
+
+    def unblock_signals(self) -> None:
+        """Let signals come from now on; to be called once there are handlers, for a signal that comes early waits."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+
+    def announce(self) -> None:
+        """Say that this worker accepts clients."""
+        with contextlib.suppress(BrokenPipeError):  # the supervisor is gone, which the lifeline tells too
+            os.write(self.news, _READY)
+
+
+@dataclass(slots=True)
+class _Place:
+    """One of the workers, and those who were it before."""
+
+    number: int
+    pid: int = 0  # 0 while nobody is there
+    news: int = -1
+    heard: bytes = b""
+    started: float = 0.0
+    pause: float = 0.0
+    due: float = 0.0  # when somebody is to be there again
+
+    @property
+    def is_ready(self) -> bool:
+        return self.heard == _READY
+
+
+class Supervisor:
+    """The parent of the workers, for as long as the service runs. Times are those of the monotonic clock."""
+
+    def __init__(
+        self,
+        count: int,
+        work: Callable[[Station], None],
+        *,
+        sockets: Sequence[socket.socket],
+        forget: Callable[[int], None],
+        patience: float,
+    ) -> None:
+        """`work` is what a worker does, in a process of its own, with all signals that matter blocked at first.
+
+        `sockets` are closed when the service stops, so that clients are refused; `forget` is called with the number of
+        a worker that is dead; a worker that is told to stop is killed after `patience` seconds.
+        """
+        self._work = work
+        self._sockets = sockets
+        self._forget = forget
+        self._patience = patience
+        self._places = [_Place(number) for number in range(count)]
+        self._lifeline, self._held = os.pipe()
+        self._mask: Iterable[int] = ()
+        self._is_ready = False
+        self._failure: StartError | None = None
+        self._killing_at: float | None = None  # once the service stops
+
+    def run(self, on_ready: Callable[[], None]) -> None:
+        """Run workers until SIGTERM or SIGINT, and return when all are gone; `on_ready` is called once all accept.
+
+        Raises StartError where one can't start, when the others are gone too. The signals stay blocked: one that comes
+        when all is over shall not turn success into failure.
+        """
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it may have been inherited as ignored, and nobody be waited for
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        while self._killing_at is None or any(place.pid for place in self._places):
+            self._fill_places()
+            received = self._wait()
+            if received in (signal.SIGTERM, signal.SIGINT):
+                self._stop()
+            elif received == signal.SIGHUP:
+                self._reload()
+            self._reap()
+            self._listen(on_ready)
+            self._kill_late()
+        if self._failure is not None:
+            raise self._failure
+
+    def _wait(self) -> signal.Signals:
+        """Sleep until a signal comes, or something is due, which comes as SIGALRM."""
+        due = [place.due for place in self._places if not place.pid]
+        if self._killing_at is not None:
+            due = [self._killing_at]
+        elif not self._is_ready:
+            due = [time.monotonic() + LOOK]
+        signal.setitimer(signal.ITIMER_REAL, max(min(due) - time.monotonic(), 0.001) if due else 0.0)
+        return signal.Signals(signal.sigwait(_SIGNALS))
+
+    # Beginnings
+
+    def _fill_places(self) -> None:
+        for place in self._places:
+            if not place.pid and self._killing_at is None and place.due <= time.monotonic():
+                try:
+                    self._start(place)
+                except OSError as error:
+                    self._lose(place, os.EX_OSERR, f"can't start a worker: {error.strerror}")
+
+    def _start(self, place: _Place) -> None:
+        place.started = time.monotonic()
+        news, end = os.pipe()
+        try:
+            pid = os.fork()
+            if not pid:
+                os.close(news)
+                self._become_worker(Station(place.number, self._lifeline, end, self._mask))
+        except OSError:
+            os.close(news)
+            raise
+        finally:
+            os.close(end)
+        os.set_blocking(news, False)
+        place.pid, place.news, place.heard = pid, news, b""
+        if self._is_ready:
+            logs.event("worker-started", pid=pid)
+
+    def _become_worker(self, station: Station) -> NoReturn:
+        code = os.EX_SOFTWARE
+        try:
+            os.close(self._held)
+            for place in self._places:
+                if place.pid:
+                    os.close(place.news)
+            self._work(station)
+            code = os.EX_OK
+        except StartError as error:
+            os.write(station.news, str(error).encode()[:_MAX_NEWS])
+            code = error.code
+        except BaseException as error:  # noqa: BLE001 - the parent's code, which would be next, is none of ours
+            logs.failure("internal-error", error)
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _listen(self, on_ready: Callable[[], None]) -> None:
+        """Hear what workers have to say while the service starts."""
+        if self._is_ready or self._killing_at is not None:
+            return
+        for place in self._places:
+            if place.pid:
+                _hear(place)
+        if all(place.is_ready for place in self._places):
+            self._is_ready = True
+            on_ready()
+            notify("READY=1")
+
+    # Endings
+
+    def _reap(self) -> None:
+        by_pid = {place.pid: place for place in self._places if place.pid}
+        while by_pid:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            place = by_pid.pop(pid, None)  # a process with the pid 1 has the orphans of others too
+            if place is not None:
+                self._bury(place, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, place: _Place, code: int) -> None:
+        """Take note of a death; `code` is an exit code, or a signal's number below zero."""
+        _hear(place)
+        os.close(place.news)
+        pid, place.pid = place.pid, 0
+        self._forget(place.number)
+        reason = "" if place.is_ready else place.heard.decode(errors="replace")
+        if self._killing_at is None or code:
+            cause = signal.Signals(-code).name if code < 0 else None
+            status = code if code >= 0 else None
+            logs.event("worker-died", pid=pid, status=status, signal=cause, reason=reason or None)
+        self._lose(place, code if code > 0 else os.EX_SOFTWARE, reason or f"worker {pid} died at its start")
+
+    def _lose(self, place: _Place, code: int, reason: str) -> None:
+        """Have a place filled again: at once if it was held for long or is lost for the first time."""
+        if self._killing_at is not None:
+            return
+        if not self._is_ready:
+            self._failure = StartError(reason, code)
+            self._stop()
+            return
+        now = time.monotonic()
+        if now - place.started >= STEADY:
+            place.pause = 0.0
+        place.due = now + place.pause
+        place.pause = min(max(2 * place.pause, FIRST_PAUSE), LAST_PAUSE)
+
+    def _stop(self) -> None:
+        """Let all workers drain. Once is enough."""
+        if self._killing_at is not None:
+            return
+        self._killing_at = time.monotonic() + self._patience
+        logs.event("stopping")
+        notify("STOPPING=1")
+        for sock in self._sockets:
+            sock.close()
+        self._tell(signal.SIGTERM)
+
+    def _kill_late(self) -> None:
+        if self._killing_at is not None and time.monotonic() >= self._killing_at:
+            self._tell(signal.SIGKILL)
+            self._killing_at += self._patience
+
+    def _reload(self) -> None:
+        """Pass it on. Before all workers are ready there is nothing old that could be read anew."""
+        if not self._is_ready or self._killing_at is not None:
+            return
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        logs.event("reloading")
+        self._tell(signal.SIGHUP)
+        notify("READY=1")
+
+    def _tell(self, number: signal.Signals) -> None:
+        for place in self._places:
+            if place.pid:
+                os.kill(place.pid, number)
+
+
+def _hear(place: _Place) -> None:
+    with contextlib.suppress(BlockingIOError):
+        place.heard += os.read(place.news, _MAX_NEWS)

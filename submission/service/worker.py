@@ -1,0 +1,152 @@
+"""What one worker does: listeners, relay connections and an authenticator on an event loop of its own, then a drain.
+
+The loop, the store's database and the threads that hash passwords are made in here: none of them survives a fork. What
+the supervisor made before is shared by all workers: sockets, TLS contexts (so that a ticket from one resumes a session
+on another), and the count of clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.selector_events
+import asyncio.sslproto
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from submission import logs
+from submission.config.settings import Listen, Settings
+from submission.credentials import open_authenticator
+from submission.credentials.store import StoreUnavailableError
+from submission.relay.pipe import RelayError
+from submission.relay.pool import Pool
+from submission.service.errors import StartError
+from submission.service.supervisor import Station
+from submission.smtp.listener import Listener, Shared
+from submission.smtp.places import Places
+from submission.smtp.sessions import Sessions
+
+DRAIN = 30.0
+"""Seconds that transactions have to end in once the service is told to stop."""
+SWEEP = 15.0
+"""Seconds between looks at the relay's idle connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What was made before the fork, for all workers."""
+
+    settings: Settings
+    sockets: Sequence[tuple[Listen, socket.socket]]
+    contexts: dict[str, ssl.SSLContext]
+    """One for each TLS floor that some listener has."""
+    places: Places
+    threads: int
+    """How many hash passwords in each worker."""
+    make_loop: Callable[[], asyncio.AbstractEventLoop]
+
+
+def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The best event loop that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        _fit_buffers()
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def work(station: Station, inheritance: Inheritance) -> None:
+    """Serve until SIGTERM, or until the supervisor is gone, and drain. Raises StartError."""
+    with asyncio.Runner(loop_factory=inheritance.make_loop) as runner:
+        runner.run(_serve(station, inheritance))
+
+
+def reload() -> None:
+    """Read anew what may change under a running worker."""
+    logs.event("reloaded", pid=os.getpid())
+
+
+def _fit_buffers() -> None:
+    """Have asyncio's own transports read into smaller buffers, which it sizes for bulk transfers and makes anew.
+
+    256 KiB for each read, and as much to keep for each connection with TLS, would be half of the CPU and nine tenths
+    of the memory. There is no option for it. uvloop's are smaller.
+    """
+    if hasattr(asyncio.selector_events, "_SelectorSocketTransport"):
+        asyncio.selector_events._SelectorSocketTransport.max_size = 64 << 10
+    if hasattr(asyncio.sslproto.SSLProtocol, "max_size"):
+        asyncio.sslproto.SSLProtocol.max_size = 32 << 10
+
+
+async def _serve(station: Station, inheritance: Inheritance) -> None:
+    settings = inheritance.settings
+    stopping = _obey(station)
+    pool = Pool(settings.relay, settings.hostname)
+    try:
+        authenticator = open_authenticator(settings, inheritance.threads)
+    except StoreUnavailableError as error:
+        raise StartError(str(error), os.EX_CONFIG) from error
+    shared = Shared(settings, pool, authenticator, lambda: datetime.now(UTC).astimezone())
+    sessions = Sessions(inheritance.places.row(station.number))
+    listeners = [
+        Listener(
+            listen, sock, shared, sessions, None if listen.tls == "none" else inheritance.contexts[listen.tls_minimum]
+        )
+        for listen, sock in inheritance.sockets
+    ]
+    loop = asyncio.get_running_loop()
+    sweeping = loop.create_task(_sweep(pool))
+    stop = loop.create_task(stopping.wait())
+    asking = loop.create_task(_ask_relay(pool))
+    # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
+    await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
+    for listener in listeners:
+        await listener.start()
+    station.announce()
+    await stop
+    for listener in listeners:
+        listener.stop()
+    await sessions.drain(DRAIN)
+    sweeping.cancel()
+    asking.cancel()
+    pool.close()
+    authenticator.close()
+
+
+def _obey(station: Station) -> asyncio.Event:
+    """Heed the supervisor; the event is set when it wants us to stop, or is gone."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def notice_its_end() -> None:
+        loop.remove_reader(station.lifeline)
+        logs.event("supervisor-gone", pid=os.getpid())
+        stopping.set()
+
+    loop.add_reader(station.lifeline, notice_its_end)
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all, and the supervisor decides
+    station.unblock_signals()
+    return stopping
+
+
+async def _ask_relay(pool: Pool) -> None:
+    """Learn what the relay offers. One that doesn't answer yet is no reason not to start: clients get a 451."""
+    try:
+        pool.keep(await pool.connect())
+    except RelayError as error:
+        logs.event("relay-unreachable", reason=str(error))
+
+
+async def _sweep(pool: Pool) -> None:
+    while True:
+        await asyncio.sleep(SWEEP)
+        pool.sweep()
+        if not pool.extensions:  # it was started after us, and clients are offered less than it has
+            await _ask_relay(pool)

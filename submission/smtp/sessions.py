@@ -1,0 +1,58 @@
+"""The sessions of a process: who may come in, and how all of them end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from submission.smtp.places import Row
+
+if TYPE_CHECKING:
+    from submission.smtp.session import Session
+
+LAST_WORDS = 1.0
+"""Seconds that clients have for taking our goodbye when the service ends."""
+
+
+class Sessions:
+    """Each has a place of those that all workers share."""
+
+    def __init__(self, places: Row) -> None:
+        self._places = places
+        self._all: set[Session] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def admit(self, session: Session, network: str) -> bool:
+        """Count a session in, or say that there is no room."""
+        if not self._places.take(network):
+            return False
+        self._all.add(session)
+        self._empty.clear()
+        return True
+
+    def dismiss(self, session: Session, network: str) -> None:
+        """Count a session out; one that was never in is none."""
+        if session not in self._all:
+            return
+        self._all.remove(session)
+        self._places.leave(network)
+        if not self._all:
+            self._empty.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Let transactions end, for as long as `seconds`; then end the sessions that are left."""
+        for session in tuple(self._all):
+            session.stop()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            for session in tuple(self._all):
+                session.cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._empty.wait()
+            for session in tuple(self._all):
+                session.abort()
