@@ -52,12 +52,12 @@ def main(quick: bool, rounds: int | None, peers: list[Peer], document: bool) -> 
             take_turns(peers, scale, results, status.update)
     except KeyboardInterrupt:
         console.print("interrupted: what follows is not the whole")
-    console.print(report.table(peers, results))
+    console.print(report.table(PEERS, results))
     for name, reason in results.left_out.items():
         console.print(f"not measured: {name}, {reason}")
-    report.write_json(programs.BUILD / "results.json", peers, results, scale)
+    report.write_json(programs.BUILD / "results.json", PEERS, results, scale)
     if document:
-        report.write_document(peers, results, scale)
+        report.write_document(PEERS, results, scale)
     sys.exit(bool(results.left_out.get("ours")))
 
 

@@ -28,6 +28,8 @@ class Measure:
     name: str
     title: str
     unit: str
+    rival: str = "dovecot-tuned"
+    """The peer that ours is compared with."""
 
 
 OPENING = Measure("opening", "1 KB, a connection each", "µs")
@@ -41,7 +43,7 @@ ADDED_P50 = Measure("added-p50", "added latency, median", "µs")
 ADDED_P99 = Measure("added-p99", "added latency, 99th percentile", "µs")
 RATE_KEPT = Measure("rate-kept", "2 workers, kept connections", "messages/s")
 RATE_OPENING = Measure("rate-opening", "2 workers, a connection each", "messages/s")
-HOST = Measure("host", "host with sendmail, a connection each", "µs")
+HOST = Measure("host", "host with sendmail, a connection each", "µs", rival="sendmail")
 
 WITH_ONE_WORKER = (IDLE, OPENING, *KEPT.values(), LARGE, ADDED_P50, ADDED_P99)
 WITH_TWO_WORKERS = (RATE_KEPT, RATE_OPENING)

@@ -26,9 +26,6 @@ END = "<!-- What follows is written by hand again. -->"
 
 ABSENT = "-"
 
-RIVAL = "dovecot-tuned"
-"""What ours is compared with."""
-
 
 def table(peers: Sequence[Peer], results: Results) -> Table:
     """For the terminal."""
@@ -87,11 +84,13 @@ def _row(cells: Sequence[str]) -> str:
 def _cells(peers: Sequence[Peer], results: Results) -> list[list[str]]:
     """The table, head first: a row a measure, a column a peer, and how ours compares."""
     shown = [peer for peer in peers if peer.name in results.figures]
-    rows = [["", *(peer.title for peer in shown), "ours / Dovecot tuned"]]
+    rows = [["", *(peer.title for peer in shown), "submission is"]]
     for measure in measures.ALL:
         figures = [results.figures[peer.name].get(measure.name, []) for peer in shown]
         if any(figures):
-            rows.append([f"{measure.title}, {measure.unit}", *map(_cell, figures), _ratio(results, measure)])
+            rows.append(
+                [f"{measure.title}, {measure.unit}", *map(_cell, figures), _comparison(peers, results, measure)]
+            )
     return rows
 
 
@@ -102,11 +101,13 @@ def _cell(values: Sequence[float]) -> str:
     return f"{median} ({_number(min(values))}-{_number(max(values))})" if len(values) > 1 else median
 
 
-def _ratio(results: Results, measure: Measure) -> str:
-    ours, rival = (results.figures.get(name, {}).get(measure.name) for name in ("ours", RIVAL))
-    if not ours or not rival or statistics.median(rival) <= 0:
+def _comparison(peers: Sequence[Peer], results: Results, measure: Measure) -> str:
+    """What share ours is of its rival's."""
+    ours, its = (results.figures.get(name, {}).get(measure.name) for name in ("ours", measure.rival))
+    if not ours or not its:
         return ABSENT
-    return f"{statistics.median(ours) / statistics.median(rival):.2f}"
+    rival = next(peer.title for peer in peers if peer.name == measure.rival)
+    return f"{statistics.median(ours) / statistics.median(its):.2f} of {rival}"
 
 
 def _number(value: float) -> str:
