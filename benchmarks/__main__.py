@@ -12,13 +12,14 @@ from rich.console import Console
 
 from benchmarks import measures, programs, report
 from benchmarks.peers import Peer, dovecot
+from benchmarks.peers.haraka import Haraka
 from benchmarks.peers.nginx import Nginx
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.postfix import Postfix
 from benchmarks.peers.sendmail import SendmailItself
 from benchmarks.turns import Results, take_turns
 
-PEERS: tuple[Peer, ...] = (Ours(), dovecot.TUNED, dovecot.INSTALLED, Postfix(), Nginx(), SendmailItself())
+PEERS: tuple[Peer, ...] = (Ours(), dovecot.TUNED, dovecot.INSTALLED, Postfix(), Nginx(), Haraka(), SendmailItself())
 
 
 def _chosen(_: click.Context, __: click.Parameter, names: str) -> list[Peer]:

@@ -6,6 +6,7 @@ it started, each by its process number.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ BUILD = HERE / "build"
 
 PATIENCE = 15.0
 """Seconds that a program has to end in once it is told to."""
+LAST_ORDERS = 1.0
+"""Seconds that its children have after that."""
 
 
 class ProgramError(Exception):
@@ -88,12 +91,13 @@ def running(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the program to end, then end what is left of it."""
+    """Ask the program to end, then end what is left of it: most end their children themselves."""
     members = family(process.pid)
     process.terminate()
-    end = time.monotonic() + PATIENCE
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(PATIENCE)
+    end = time.monotonic() + LAST_ORDERS
     while any(member.is_running() for member in members) and time.monotonic() < end:
-        process.poll()  # takes it off the list of processes once it has ended
         time.sleep(0.02)
     for member in members:
         if member.is_running():

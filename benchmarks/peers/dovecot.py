@@ -66,7 +66,7 @@ service submission {{
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dovecot:
     """One of the two."""
 
