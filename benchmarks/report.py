@@ -68,7 +68,7 @@ def _markdown(peers: Sequence[Peer], results: Results, scale: Scale) -> str:
         "",
         *(f"- {peer.title}: {peer.version()}" for peer in peers if peer.name in results.figures),
         *(
-            f"- Not measured: {peer.title}, {results.left_out[peer.name]}"
+            f"- Left out: {peer.title}, {results.left_out[peer.name]}"
             for peer in peers
             if peer.name in results.left_out
         ),

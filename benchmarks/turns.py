@@ -7,8 +7,9 @@ turn starts its peer anew, so that the spread of the rounds includes what depend
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +22,18 @@ from benchmarks.programs import ProgramError
 from benchmarks.traffic import Sink
 from submission.certificates import write_certificates
 
-Progress = Callable[[str], None]
-"""Is told what is being done."""
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a run has got to."""
+
+    turn: int
+    """Turns that are over."""
+    text: str
+
+
+Figure = tuple[str, Measure, float]
+"""Of the peer of that name."""
 
 
 @dataclass(slots=True)
@@ -37,28 +48,24 @@ class Results:
         self.figures.setdefault(name, {}).setdefault(measure.name, []).append(value)
 
 
-def take_turns(peers: Sequence[Peer], scale: Scale, results: Results, progress: Progress) -> None:
-    """Measure the peers, and add to the results while they come. A peer that fails is left out from then on."""
+def take_turns(peers: Sequence[Peer], scale: Scale, results: Results) -> Iterator[Step]:
+    """Measure the peers, add to the results, and tell each step of it. One that fails is left out from then on."""
     with _folder() as folder:
         write_certificates(folder, ["localhost", "127.0.0.1"])
-        for number in range(scale.rounds):
-            for peer in peers:
-                if peer.name in results.left_out:
-                    continue
-                place = folder / f"{peer.name}-{number}"
-                place.mkdir()
-                progress(f"round {number + 1} of {scale.rounds}: {peer.title}")
-                turn = _turn_with_sendmail if isinstance(peer, SendmailItself) else _turn
-                try:
-                    for name, measure, value in turn(peer, place, scale):
-                        results.add(name, measure, value)
-                        progress(f"round {number + 1} of {scale.rounds}: {peer.title}, {measure.title}")
-                except (ProgramError, TimeoutError) as error:
-                    results.left_out[peer.name] = f"failed: {error}"
-
-
-Figure = tuple[str, Measure, float]
-"""Of the peer of that name."""
+        for turn, (number, peer) in enumerate(itertools.product(range(scale.rounds), peers)):
+            if peer.name in results.left_out:
+                continue
+            place = folder / f"{peer.name}-{number}"
+            place.mkdir()
+            title = f"round {number + 1} of {scale.rounds}: {peer.title}"
+            yield Step(turn, title)
+            figures = _turn_with_sendmail if isinstance(peer, SendmailItself) else _turn
+            try:
+                for name, measure, value in figures(peer, place, scale):
+                    results.add(name, measure, value)
+                    yield Step(turn, f"{title}, {measure.title}")
+            except (ProgramError, TimeoutError) as error:
+                results.left_out[peer.name] = f"failed in round {number + 1}: {error}"
 
 
 def _turn(peer: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
