@@ -66,6 +66,8 @@ def _markdown(peers: Sequence[Peer], results: Results, scale: Scale) -> str:
         _row(["---"] * len(head)),
         *map(_row, rows),
         "",
+        "The rival is Dovecot tuned, and sendmail for the host.",
+        "",
         *(f"- {peer.title}: {peer.version()}" for peer in peers if peer.name in results.figures),
         *(
             f"- Left out: {peer.title}, {results.left_out[peer.name]}"
@@ -84,13 +86,11 @@ def _row(cells: Sequence[str]) -> str:
 def _cells(peers: Sequence[Peer], results: Results) -> list[list[str]]:
     """The table, head first: a row a measure, a column a peer, and how ours compares."""
     shown = [peer for peer in peers if peer.name in results.figures]
-    rows = [["", *(peer.title for peer in shown), "submission is"]]
+    rows = [["", *(peer.title for peer in shown), "ours / rival"]]
     for measure in measures.ALL:
         figures = [results.figures[peer.name].get(measure.name, []) for peer in shown]
         if any(figures):
-            rows.append(
-                [f"{measure.title}, {measure.unit}", *map(_cell, figures), _comparison(peers, results, measure)]
-            )
+            rows.append([f"{measure.title}, {measure.unit}", *map(_cell, figures), _comparison(results, measure)])
     return rows
 
 
@@ -101,13 +101,12 @@ def _cell(values: Sequence[float]) -> str:
     return f"{median} ({_number(min(values))}-{_number(max(values))})" if len(values) > 1 else median
 
 
-def _comparison(peers: Sequence[Peer], results: Results, measure: Measure) -> str:
+def _comparison(results: Results, measure: Measure) -> str:
     """What share ours is of its rival's."""
     ours, its = (results.figures.get(name, {}).get(measure.name) for name in ("ours", measure.rival))
     if not ours or not its:
         return ABSENT
-    rival = next(peer.title for peer in peers if peer.name == measure.rival)
-    return f"{statistics.median(ours) / statistics.median(its):.2f} of {rival}"
+    return f"{statistics.median(ours) / statistics.median(its):.2f}"
 
 
 def _number(value: float) -> str:

@@ -22,7 +22,7 @@ class SendmailItself:
     """sendmail that clients submit to directly."""
 
     name = "sendmail"
-    title = "sendmail itself"
+    title = "sendmail"
     most_connections = 100
 
     def missing(self) -> str | None:
