@@ -61,7 +61,7 @@ class Scale:
 
 
 FULL = Scale(rounds=3, warm_up=50, opening=1000, kept=4000, large=25, idle=1000, alone=500, host=500)
-QUICK = Scale(rounds=1, warm_up=10, opening=100, kept=1000, large=3, idle=100, alone=60, host=100)
+QUICK = Scale(rounds=1, warm_up=10, opening=100, kept=1000, large=3, idle=100, alone=100, host=100)
 
 
 def warm_up(port: int, scale: Scale) -> None:

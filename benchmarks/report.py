@@ -102,9 +102,9 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def _comparison(results: Results, measure: Measure) -> str:
-    """What share ours is of its rival's."""
+    """What share ours is of its rival's; a latency that is lost in the noise compares with nothing."""
     ours, its = (results.figures.get(name, {}).get(measure.name) for name in ("ours", measure.rival))
-    if not ours or not its:
+    if not ours or not its or min(*ours, *its) <= 0:
         return ABSENT
     return f"{statistics.median(ours) / statistics.median(its):.2f}"
 
