@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import signal
 import sys
@@ -53,7 +54,8 @@ def main(quick: bool, rounds: int | None, peers: list[Peer], document: bool) -> 
             results.left_out[peer.name] = reason
     interrupted = False
     try:
-        _show(take_turns(peers, scale, results), scale.rounds * len(peers), console)
+        with contextlib.closing(take_turns(peers, scale, results)) as steps:
+            _show(steps, scale.rounds * len(peers), console)
     except KeyboardInterrupt:
         interrupted = True
         console.print("interrupted, everything is stopped; what follows is not the whole")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Results:
         self.figures.setdefault(name, {}).setdefault(measure.name, []).append(value)
 
 
-def take_turns(peers: Sequence[Peer], scale: Scale, results: Results) -> Iterator[Step]:
+def take_turns(peers: Sequence[Peer], scale: Scale, results: Results) -> Generator[Step, None, None]:
     """Measure the peers, add to the results, and tell each step of it. One that fails is left out from then on."""
     with _folder() as folder:
         write_certificates(folder, ["localhost", "127.0.0.1"])
@@ -61,14 +61,15 @@ def take_turns(peers: Sequence[Peer], scale: Scale, results: Results) -> Iterato
             yield Step(turn, title)
             figures = _turn_with_sendmail if isinstance(peer, SendmailItself) else _turn
             try:
-                for name, measure, value in figures(peer, place, scale):
-                    results.add(name, measure, value)
-                    yield Step(turn, f"{title}, {measure.title}")
+                with contextlib.closing(figures(peer, place, scale)) as came:
+                    for name, measure, value in came:
+                        results.add(name, measure, value)
+                        yield Step(turn, f"{title}, {measure.title}")
             except (ProgramError, TimeoutError) as error:
                 results.left_out[peer.name] = f"failed in round {number + 1}: {error}"
 
 
-def _turn(peer: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
+def _turn(peer: Peer, place: Path, scale: Scale) -> Generator[Figure, None, None]:
     """A peer in front of the sink."""
     with Sink.running(place) as sink:
         with peer.running(_site(place / "one", sink.port, workers=1)) as running:
@@ -79,7 +80,7 @@ def _turn(peer: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
                 yield peer.name, measure, value
 
 
-def _turn_with_sendmail(itself: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
+def _turn_with_sendmail(itself: Peer, place: Path, scale: Scale) -> Generator[Figure, None, None]:
     """The whole host: ours in front of sendmail, then sendmail without us."""
     with relay(place / "relay") as behind:
         ours = Ours()
