@@ -17,7 +17,7 @@ from pathlib import Path
 
 TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 
-QUIET = 0.3
+QUIET = 0.15
 """Seconds that a family is watched for whether it has finished what it was doing."""
 IDLE = 0.01
 """The share of QUIET that one may use which has: timers go on."""

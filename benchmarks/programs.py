@@ -6,11 +6,12 @@ it started, each by its process number.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,25 +21,26 @@ from tests.support.network import wait_until_accepting
 HERE = Path(__file__).parent
 BUILD = HERE / "build"
 
+LONGEST = 600.0
+"""Seconds that a command may take."""
 PATIENCE = 15.0
 """Seconds that a program has to end in once it is told to."""
+LAST_ORDERS = 1.0
+"""Seconds that its children have after that."""
 
 
 class ProgramError(Exception):
     """A program failed, with what it said."""
 
 
-def run(command: Sequence[str | Path], text: str = "", environment: Mapping[str, str] | None = None) -> str:
+def run(command: Sequence[str | Path], text: str = "") -> str:
     """Run a command with `text` as its input; what it prints. Raises ProgramError."""
-    result = subprocess.run(
-        command,
-        check=False,
-        input=text,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(environment or {})},
-        timeout=600,
-    )
+    try:
+        result = subprocess.run(command, check=False, input=text, capture_output=True, text=True, timeout=LONGEST)
+    except FileNotFoundError as error:
+        raise ProgramError(f"{command[0]} is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise ProgramError(f"{command[0]} takes more than {LONGEST:.0f} s") from error
     if result.returncode:
         raise ProgramError(f"{command[0]} failed ({result.returncode}): {(result.stderr or result.stdout).strip()}")
     return result.stdout
@@ -59,9 +61,7 @@ def build(name: str, *libraries: str) -> Path:
 
 
 @contextmanager
-def running(
-    command: Sequence[str | Path], port: int, folder: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[int]:
+def running(command: Sequence[str | Path], port: int, folder: Path) -> Iterator[int]:
     """Start a program that stays in the foreground, and wait until it accepts on `port`; its process number.
 
     What it prints goes to FOLDER/output. Raises ProgramError where it doesn't come up.
@@ -70,7 +70,6 @@ def running(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -88,12 +87,13 @@ def running(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the program to end, then end what is left of it."""
+    """Ask the program to end, then end what is left of it: most end their children themselves."""
     members = family(process.pid)
     process.terminate()
-    end = time.monotonic() + PATIENCE
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(PATIENCE)
+    end = time.monotonic() + LAST_ORDERS
     while any(member.is_running() for member in members) and time.monotonic() < end:
-        process.poll()  # takes it off the list of processes once it has ended
         time.sleep(0.02)
     for member in members:
         if member.is_running():

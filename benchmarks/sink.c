@@ -137,7 +137,7 @@ int main(int argc, char **argv) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event events[EVENTS], event = {.events = EPOLLIN, .data.ptr = NULL};
     int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
-    if (argc != 2) return fputs("usage: sink PORT\n", stderr), 2;
+    if (argc != 2 || atoi(argv[1]) <= 0) return fputs("usage: sink PORT\n", stderr), 2;
     address.sin_port = htons((unsigned short)atoi(argv[1]));
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096))

@@ -17,7 +17,7 @@ from benchmarks.programs import ProgramError
 from tests.support.network import free_port
 
 USER = "alice@example.com"
-PASSWORD = "correct horse battery staple"
+PASSWORD = "correct-horse-battery-staple"
 
 KILOBYTE = 1024
 TEN_MEGABYTES = 10_000_000

@@ -7,8 +7,9 @@ turn starts its peer anew, so that the spread of the rounds includes what depend
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +22,18 @@ from benchmarks.programs import ProgramError
 from benchmarks.traffic import Sink
 from submission.certificates import write_certificates
 
-Progress = Callable[[str], None]
-"""Is told what is being done."""
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a run has got to."""
+
+    turn: int
+    """Turns that are over."""
+    text: str
+
+
+Figure = tuple[str, Measure, float]
+"""Of the peer of that name."""
 
 
 @dataclass(slots=True)
@@ -37,31 +48,28 @@ class Results:
         self.figures.setdefault(name, {}).setdefault(measure.name, []).append(value)
 
 
-def take_turns(peers: Sequence[Peer], scale: Scale, results: Results, progress: Progress) -> None:
-    """Measure the peers, and add to the results while they come. A peer that fails is left out from then on."""
+def take_turns(peers: Sequence[Peer], scale: Scale, results: Results) -> Generator[Step, None, None]:
+    """Measure the peers, add to the results, and tell each step of it. One that fails is left out from then on."""
     with _folder() as folder:
         write_certificates(folder, ["localhost", "127.0.0.1"])
-        for number in range(scale.rounds):
-            for peer in peers:
-                if peer.name in results.left_out:
-                    continue
-                place = folder / f"{peer.name}-{number}"
-                place.mkdir()
-                progress(f"round {number + 1} of {scale.rounds}: {peer.title}")
-                turn = _turn_with_sendmail if isinstance(peer, SendmailItself) else _turn
-                try:
-                    for name, measure, value in turn(peer, place, scale):
+        for turn, (number, peer) in enumerate(itertools.product(range(scale.rounds), peers)):
+            if peer.name in results.left_out:
+                continue
+            place = folder / f"{peer.name}-{number}"
+            place.mkdir()
+            title = f"round {number + 1} of {scale.rounds}: {peer.title}"
+            yield Step(turn, title)
+            figures = _turn_with_sendmail if isinstance(peer, SendmailItself) else _turn
+            try:
+                with contextlib.closing(figures(peer, place, scale)) as came:
+                    for name, measure, value in came:
                         results.add(name, measure, value)
-                        progress(f"round {number + 1} of {scale.rounds}: {peer.title}, {measure.title}")
-                except (ProgramError, TimeoutError) as error:
-                    results.left_out[peer.name] = f"failed: {error}"
+                        yield Step(turn, f"{title}, {measure.title}")
+            except (ProgramError, TimeoutError) as error:
+                results.left_out[peer.name] = f"failed in round {number + 1}: {error}"
 
 
-Figure = tuple[str, Measure, float]
-"""Of the peer of that name."""
-
-
-def _turn(peer: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
+def _turn(peer: Peer, place: Path, scale: Scale) -> Generator[Figure, None, None]:
     """A peer in front of the sink."""
     with Sink.running(place) as sink:
         with peer.running(_site(place / "one", sink.port, workers=1)) as running:
@@ -72,7 +80,7 @@ def _turn(peer: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
                 yield peer.name, measure, value
 
 
-def _turn_with_sendmail(itself: Peer, place: Path, scale: Scale) -> Iterator[Figure]:
+def _turn_with_sendmail(itself: Peer, place: Path, scale: Scale) -> Generator[Figure, None, None]:
     """The whole host: ours in front of sendmail, then sendmail without us."""
     with relay(place / "relay") as behind:
         ours = Ours()

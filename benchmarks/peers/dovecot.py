@@ -66,7 +66,7 @@ service submission {{
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dovecot:
     """One of the two."""
 
@@ -97,4 +97,4 @@ class Dovecot:
 
 
 TUNED = Dovecot("dovecot-tuned", "Dovecot tuned", TUNING, most_connections=1000)
-INSTALLED = Dovecot("dovecot", "Dovecot as installed", "", most_connections=100)
+INSTALLED = Dovecot("dovecot", "Dovecot", "", most_connections=100)

@@ -18,7 +18,6 @@ from tests.support.network import free_ports
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_mail_module.so")
 
-# nginx sends the password to the HTTP server with blanks as %20.
 CONFIGURATION = """\
 load_module {module};
 daemon off;
@@ -89,10 +88,6 @@ class Nginx:
         """One that runs for as long as the context lasts."""
         port, accounts = free_ports(2)
         file = site.folder / "nginx.conf"
-        file.write_text(
-            CONFIGURATION.format(
-                site=site, port=port, accounts=accounts, module=MODULE, password=PASSWORD.replace(" ", "%20")
-            )
-        )
+        file.write_text(CONFIGURATION.format(site=site, port=port, accounts=accounts, module=MODULE, password=PASSWORD))
         with programs.running(["nginx", "-c", str(file)], port, site.folder) as pid:
             yield Running(port, pid)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 
 from benchmarks import programs
 from benchmarks.peers import Running, Site
@@ -16,6 +17,9 @@ from benchmarks.traffic import PASSWORD, USER
 from tests.support.network import free_port
 
 OWNER = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+SCRIPTS = Path(sys.executable).parent
+"""Where make setup has put them."""
 
 # The limits are those of a configuration that is meant for a thousand clients behind one address.
 CONFIGURATION = """\
@@ -65,8 +69,6 @@ class Ours:
         if os.geteuid() == 0:
             shutil.chown(site.folder / "state", OWNER)
         user, _, realm = USER.partition("@")
-        passwd = [sys.executable, "-c", "from submission.cli.passwd import main; main()"]
-        programs.run([*passwd, "-c", "-p", "-u", realm, "-C", file, user], PASSWORD)
-        command = [sys.executable, "-m", "submission", "serve", "-c", str(file)]
-        with programs.running(command, port, site.folder) as pid:
+        programs.run([SCRIPTS / "submission-passwd", "-c", "-p", "-u", realm, "-C", file, user], PASSWORD)
+        with programs.running([SCRIPTS / "submission", "serve", "-c", file], port, site.folder) as pid:
             yield Running(port, pid)
