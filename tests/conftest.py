@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Callable
+
 import pytest
 
+from submission import logs
 from tests.support import programs
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, object]]]:
+    """Gives the fields of every line that this process logged since the test began."""
+    stream = io.StringIO()
+    monkeypatch.setattr(logs, "_output", logs._Output("json", stream))
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

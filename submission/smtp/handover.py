@@ -139,8 +139,10 @@ class Handover:
             delivery = Delivery(transaction.upstream)
             trace = self._trace(transaction.envelope)
             return await self._transfer(delivery, relay_data(self._stream, delivery, trace, self.max_size))
-        if reply.code == 354 or reply.is_positive:  # a yes that must never look like a delivery
-            transaction.upstream.abort("DATA was not refused")
+        if reply.is_positive:  # nonsense, which must never look like a delivery
+            return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
+        if reply.code == 354:  # for a message that nobody is to get
+            transaction.upstream.abort("no valid recipients")
             reply = replies.NO_VALID_RECIPIENTS
         return self._refuse(reply)
 

@@ -290,3 +290,24 @@ def test_the_checker_by_itself_allows_what_has_pairs_and_no_nul(data: st.DataObj
         checker.feed(chunk)
     assert (checker.fault is None) == (not faults(content, PLENTY, PLENTY))
     assert checker.size == len(content)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "is_fault"),
+    [((b"one\r",), True), ((b"one\r", b"\n"), False), ((b"one\r\n",), False), ((), False), ((b"\r\n", b"\r"), True)],
+)
+def test_a_cr_at_the_very_end_has_no_lf(chunks: tuple[bytes, ...], is_fault: bool) -> None:
+    checker = LineChecker(1000)
+    for chunk in chunks:
+        checker.feed(chunk)
+    assert checker.fault is None
+    checker.finish()
+    assert checker.fault is (replies.BARE_LINE_ENDINGS if is_fault else None)
+
+
+def test_the_first_fault_is_the_one_that_is_told() -> None:
+    checker = LineChecker(2)
+    checker.feed(b"too long\r")
+    assert checker.fault is replies.MESSAGE_TOO_BIG
+    checker.finish()
+    assert checker.fault is replies.MESSAGE_TOO_BIG

@@ -1,7 +1,15 @@
 import pytest
 
-from submission.core.extensions import message_limit, offer
+from submission.core.extensions import message_limit, offer, recipient_limit
 
+OURS = [
+    ("PIPELINING", ""),
+    ("ENHANCEDSTATUSCODES", ""),
+    ("CHUNKING", ""),
+    ("HELP", ""),
+    ("SIZE", "1000"),
+    ("LIMITS", "RCPTMAX=100"),
+]
 SENDMAIL = {
     "ENHANCEDSTATUSCODES": "",
     "PIPELINING": "",
@@ -18,18 +26,18 @@ SENDMAIL = {
 
 
 def offered(relay: dict[str, str], *mechanisms: str, can_start_tls: bool = False) -> list[tuple[str, str]]:
-    return list(offer(relay, max_size=1000, mechanisms=mechanisms, can_start_tls=can_start_tls).items())
+    return list(
+        offer(relay, max_size=1000, max_recipients=100, mechanisms=mechanisms, can_start_tls=can_start_tls).items()
+    )
 
 
 def test_without_a_relay_we_offer_what_is_ours() -> None:
-    assert offered({}) == [("PIPELINING", ""), ("ENHANCEDSTATUSCODES", ""), ("SIZE", "1000")]
+    assert offered({}) == OURS
 
 
 def test_of_the_relay_s_extensions_only_those_that_we_pass_on() -> None:
     assert offered(SENDMAIL, "PLAIN", "LOGIN", can_start_tls=True) == [
-        ("PIPELINING", ""),
-        ("ENHANCEDSTATUSCODES", ""),
-        ("SIZE", "1000"),
+        *OURS,
         ("8BITMIME", ""),
         ("DSN", ""),
         ("DELIVERBY", "0"),
@@ -43,11 +51,34 @@ def test_smtputf8_needs_a_relay_that_knows_it() -> None:
     assert ("SMTPUTF8", "") in offered({**SENDMAIL, "SMTPUTF8": ""})
 
 
-@pytest.mark.parametrize(
-    "dangerous", ["CHUNKING", "BINARYMIME", "XCLIENT", "XFORWARD", "BURL", "ETRN", "STARTTLS", "AUTH"]
-)
+@pytest.mark.parametrize("dangerous", ["BINARYMIME", "XCLIENT", "XFORWARD", "BURL", "ETRN", "STARTTLS", "AUTH"])
 def test_what_we_do_not_speak_is_never_offered_because_the_relay_does(dangerous: str) -> None:
     assert dangerous not in dict(offered({dangerous: ""}))
+
+
+def test_limits_are_ours_with_the_relay_s_number_at_most() -> None:
+    assert ("LIMITS", "RCPTMAX=100") in offered({"LIMITS": "MAILMAX=5 RCPTMAX=2"})  # it is the caller who compares
+
+
+@pytest.mark.parametrize(
+    ("stated", "limit"),
+    [
+        ("", 100),
+        ("RCPTMAX=20", 20),
+        ("rcptmax=20", 20),
+        ("MAILMAX=5 RCPTMAX=20 RCPTDOMAINMAX=1", 20),
+        ("RCPTMAX=2000", 100),
+        ("RCPTDOMAINMAX=1", 100),
+        ("XRCPTMAX=1", 100),
+        ("RCPTMAX=0", 100),
+        ("RCPTMAX=-1", 100),
+        ("RCPTMAX=1x", 100),
+        ("RCPTMAX=1000000", 100),
+        ("RCPTMAX=" + "9" * 5000, 100),
+    ],
+)
+def test_the_smaller_number_of_recipients_counts(stated: str, limit: int) -> None:
+    assert recipient_limit({"LIMITS": stated}, 100) == limit
 
 
 @pytest.mark.parametrize(

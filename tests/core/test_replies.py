@@ -104,3 +104,29 @@ def test_host_names_outside_ascii_do_no_harm() -> None:
 def test_challenges() -> None:
     assert replies.challenge(b"PDEuMkBhPg==").encode() == b"334 PDEuMkBhPg==\r\n"
     assert replies.challenge(b"").encode() == b"334 \r\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "lines", "completed"),
+    [
+        (250, (b"2.1.0 ok",), (b"2.1.0 ok",)),
+        (250, (b"ok",), (b"2.0.0 ok",)),
+        (250, (b"",), (b"2.0.0 ",)),
+        (450, (b"later",), (b"4.0.0 later",)),
+        (550, (b"5.7.1 first", b"second", b"5.7.1 third"), (b"5.7.1 first", b"5.7.1 second", b"5.7.1 third")),
+        (550, (b"5.7.1", b"second"), (b"5.7.1", b"5.7.1 second")),
+        (550, (b"first", b"5.7.1 second"), (b"5.0.0 first", b"5.7.1 second")),
+        (250, (b"2.1.0-ok",), (b"2.0.0 2.1.0-ok",)),
+        (250, (b"192.0.2.1 says hello",), (b"2.0.0 192.0.2.1 says hello",)),
+        (354, (b"go ahead",), (b"go ahead",)),
+        (334, (b"",), (b"",)),
+    ],
+)
+def test_an_enhanced_code_is_added_where_there_is_none(
+    code: int, lines: tuple[bytes, ...], completed: tuple[bytes, ...]
+) -> None:
+    assert Reply(code, lines).with_status() == Reply(code, completed)
+
+
+def test_a_chunk_is_acknowledged_with_its_size() -> None:
+    assert replies.chunk_taken(86).encode() == b"250 2.0.0 86 octets received\r\n"

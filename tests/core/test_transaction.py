@@ -9,23 +9,24 @@ from submission.core.transaction import ORDER, Envelope, Identity, Peer, Phase, 
 
 ALICE = Identity(Via.AUTH, Login("alice", "example.com"))
 
-# RFC 5321 sections 3.3 and 4.1.4, RFC 3207 section 4 and RFC 4954 section 4, a row a verb: what CONNECTED, READY,
-# SENDER and RECIPIENTS say to it.
+# RFC 5321 sections 3.3 and 4.1.4, RFC 3207 section 4, RFC 4954 section 4 and RFC 3030 section 2, a row a verb: what
+# CONNECTED, READY, SENDER, RECIPIENTS and CHUNKS say to it.
 HELLO_FIRST = replies.HELLO_FIRST
-TABLE: dict[str, tuple[Reply | None, Reply | None, Reply | None, Reply | None]] = {
-    "EHLO": (None, None, None, None),
-    "HELO": (None, None, None, None),
-    "NOOP": (None, None, None, None),
-    "HELP": (None, None, None, None),
-    "VRFY": (None, None, None, None),
-    "EXPN": (None, None, None, None),
-    "RSET": (None, None, None, None),
-    "QUIT": (None, None, None, None),
-    "STARTTLS": (HELLO_FIRST, None, replies.TLS_NOT_NOW, replies.TLS_NOT_NOW),
-    "AUTH": (HELLO_FIRST, None, replies.AUTH_NOT_NOW, replies.AUTH_NOT_NOW),
-    "MAIL": (HELLO_FIRST, None, replies.MAIL_IN_PROGRESS, replies.MAIL_IN_PROGRESS),
-    "RCPT": (HELLO_FIRST, replies.MAIL_FIRST, None, None),
-    "DATA": (HELLO_FIRST, replies.MAIL_FIRST, replies.RECIPIENT_FIRST, None),
+TABLE: dict[str, tuple[Reply | None, ...]] = {
+    "EHLO": (None, None, None, None, None),
+    "HELO": (None, None, None, None, None),
+    "NOOP": (None, None, None, None, None),
+    "HELP": (None, None, None, None, None),
+    "VRFY": (None, None, None, None, None),
+    "EXPN": (None, None, None, None, None),
+    "RSET": (None, None, None, None, None),
+    "QUIT": (None, None, None, None, None),
+    "STARTTLS": (HELLO_FIRST, None, replies.TLS_NOT_NOW, replies.TLS_NOT_NOW, replies.TLS_NOT_NOW),
+    "AUTH": (HELLO_FIRST, None, replies.AUTH_NOT_NOW, replies.AUTH_NOT_NOW, replies.AUTH_NOT_NOW),
+    "MAIL": (HELLO_FIRST, None, *[replies.MAIL_IN_PROGRESS] * 3),
+    "RCPT": (HELLO_FIRST, replies.MAIL_FIRST, None, None, replies.CHUNKS_FIRST),
+    "DATA": (HELLO_FIRST, replies.MAIL_FIRST, replies.RECIPIENT_FIRST, None, replies.CHUNKS_FIRST),
+    "BDAT": (HELLO_FIRST, replies.MAIL_FIRST, replies.RECIPIENT_FIRST, None, None),
 }
 
 

@@ -32,12 +32,12 @@ class Relay:
 
 
 @contextlib.asynccontextmanager
-async def connected() -> AsyncIterator[tuple[Pipe, Relay]]:
+async def connected(*, pipelines: bool = True) -> AsyncIterator[tuple[Pipe, Relay]]:
     """A pipe and what it is connected with, over TCP."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        _, pipe = await loop.create_connection(lambda: Pipe(loop), *listening.getsockname())
+        _, pipe = await loop.create_connection(lambda: Pipe(loop, pipelines=pipelines), *listening.getsockname())
         sock, _ = await loop.sock_accept(listening)
     relay = Relay(*await asyncio.open_connection(sock=sock))
     try:
@@ -49,6 +49,18 @@ async def connected() -> AsyncIterator[tuple[Pipe, Relay]]:
         relay.writer.close()
         with contextlib.suppress(ConnectionError):
             await relay.writer.wait_closed()
+
+
+def ask(pipe: Pipe, command: bytes, timeout: float = SOON) -> "asyncio.Future[Reply]":
+    """Send a command; the future that its reply comes to."""
+    future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    pipe.send(command, timeout, future)
+    return future
+
+
+async def sent() -> None:
+    """Let what was sent go out."""
+    await asyncio.sleep(0)
 
 
 async def lost(future: "asyncio.Future[Reply]") -> RelayLostError:
@@ -63,7 +75,7 @@ async def lost(future: "asyncio.Future[Reply]") -> RelayLostError:
 async def test_a_command_and_its_reply() -> None:
     async with connected() as (pipe, relay):
         assert pipe.is_idle
-        future = pipe.send(b"NOOP\r\n", SOON)
+        future = ask(pipe, b"NOOP\r\n", SOON)
         assert await relay.reader.readline() == b"NOOP\r\n"
         assert not pipe.is_idle
         relay.writer.write(b"250 2.0.0 Fine\r\n")
@@ -73,16 +85,16 @@ async def test_a_command_and_its_reply() -> None:
 
 async def test_replies_come_to_their_commands_in_order() -> None:
     async with connected() as (pipe, relay):
-        futures = [pipe.send(b"%d\r\n" % number, SOON) for number in range(3)]
+        futures = [ask(pipe, b"%d\r\n" % number, SOON) for number in range(3)]
         assert await relay.reader.readexactly(9) == b"0\r\n1\r\n2\r\n"
-        relay.writer.write(b"250 zero\r\n550 one\r\n354 two\r\n")
-        assert [reply.text for reply in await asyncio.gather(*futures)] == ["250 zero", "550 one", "354 two"]
+        relay.writer.write(b"250 zero\r\n550 one\r\n252 two\r\n")
+        assert [reply.text for reply in await asyncio.gather(*futures)] == ["250 zero", "550 one", "252 two"]
         assert pipe.is_idle
 
 
 texts = st.binary(max_size=20).map(lambda text: text.translate(None, bytes(range(32)) + b"\x7f"))
 relay_replies = st.builds(
-    Reply, st.sampled_from([200, 250, 354, 421, 550, 599]), st.lists(texts, min_size=1, max_size=4).map(tuple)
+    Reply, st.sampled_from([200, 250, 299, 421, 550, 599]), st.lists(texts, min_size=1, max_size=4).map(tuple)
 )
 
 
@@ -93,7 +105,8 @@ async def test_however_they_are_cut_the_replies_are_the_same(
     octets = b"".join(reply.encode() for reply in replies).replace(b"\r\n", line_end)
     places = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=10)))
     async with connected() as (pipe, _):
-        futures = [pipe.send(b"NOOP\r\n", SOON) for _ in replies]
+        futures = [ask(pipe, b"NOOP\r\n", SOON) for _ in replies]
+        await sent()
         for start, end in zip([0, *places], [*places, len(octets)], strict=True):
             pipe.data_received(octets[start:end])
             assert pipe.is_idle == all(future.done() for future in futures)
@@ -117,7 +130,7 @@ async def test_however_they_are_cut_the_replies_are_the_same(
 )
 async def test_replies_are_kept_as_they_came(octets: bytes, reply: Reply) -> None:
     async with connected() as (pipe, relay):
-        future = pipe.send(b"NOOP\r\n", SOON)
+        future = ask(pipe, b"NOOP\r\n", SOON)
         relay.writer.write(octets)
         assert await future == reply
         assert pipe.is_idle
@@ -149,7 +162,7 @@ async def test_replies_are_kept_as_they_came(octets: bytes, reply: Reply) -> Non
 )
 async def test_what_is_no_reply_fails_all_that_is_under_way(octets: bytes) -> None:
     async with connected() as (pipe, relay):
-        futures = [pipe.send(b"NOOP\r\n", SOON) for _ in range(2)]
+        futures = [ask(pipe, b"NOOP\r\n", SOON) for _ in range(2)]
         relay.writer.write(octets + b"250 OK\r\n250 OK\r\n")
         for future in futures:
             assert (await lost(future)).reply is None
@@ -165,7 +178,8 @@ async def test_what_is_no_reply_fails_all_that_is_under_way(octets: bytes) -> No
 async def test_whatever_comes_nothing_is_raised_and_every_command_ends(octets: bytes, data: st.DataObject) -> None:
     places = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=3)))
     async with connected() as (pipe, _):
-        futures = [pipe.send(b"NOOP\r\n", SOON) for _ in range(2)]
+        futures = [ask(pipe, b"NOOP\r\n", SOON) for _ in range(2)]
+        await sent()
         for start, end in zip([0, *places], [*places, len(octets)], strict=True):
             if pipe.lost is None:
                 pipe.data_received(octets[start:end])
@@ -190,7 +204,8 @@ async def test_whatever_comes_nothing_is_raised_and_every_command_ends(octets: b
 )
 async def test_a_reply_has_an_end(octets: bytes, size: int) -> None:
     async with connected() as (pipe, _):
-        future = pipe.send(b"NOOP\r\n", SOON)
+        future = ask(pipe, b"NOOP\r\n", SOON)
+        await sent()
         for start in range(0, len(octets), size):
             pipe.data_received(octets[start : start + size])
             if pipe.lost is not None:
@@ -204,7 +219,8 @@ async def test_the_longest_replies_are_taken_however_many_come_together(size: in
     most = b"250-x\r\n" * (MAX_LINES - 1) + b"250 x\r\n"
     octets = longest + most + longest
     async with connected() as (pipe, _):
-        futures = [pipe.send(b"NOOP\r\n", SOON) for _ in range(3)]
+        futures = [ask(pipe, b"NOOP\r\n", SOON) for _ in range(3)]
+        await sent()
         for start in range(0, len(octets), size):
             pipe.data_received(octets[start : start + size])
         assert [len((await future).lines) for future in futures] == [1, MAX_LINES, 1]
@@ -218,7 +234,7 @@ async def test_the_longest_replies_are_taken_however_many_come_together(size: in
 )
 async def test_a_reply_inside_a_body_ends_it_and_only_a_no_is_believed(octets: bytes, code: int | None) -> None:
     async with connected() as (pipe, relay):
-        future = pipe.send(b"DATA\r\n", SOON)
+        future = ask(pipe, b"DATA\r\n", SOON)
         relay.writer.write(b"354 go\r\n")
         assert (await future).code == 354
         await pipe.write_body(b"Subject: hi\r\n", SOON)
@@ -228,7 +244,7 @@ async def test_a_reply_inside_a_body_ends_it_and_only_a_no_is_believed(octets: b
         with pytest.raises(RelayLostError) as caught:
             await pipe.write_body(b"more\r\n", SOON)
         assert (caught.value.reply.code if caught.value.reply else None) == code
-        end = await lost(pipe.send(b".\r\n", SOON))
+        end = await lost(ask(pipe, b".\r\n", SOON))
         assert (end.reply.code if end.reply else None) == code
 
 
@@ -238,13 +254,13 @@ async def test_a_goodbye_between_commands_is_not_taken_for_the_next_reply() -> N
         with contextlib.suppress(ConnectionError):
             await relay.reader.read()
         assert not pipe.is_idle
-        error = await lost(pipe.send(b"MAIL FROM:<>\r\n", SOON))
+        error = await lost(ask(pipe, b"MAIL FROM:<>\r\n", SOON))
         assert error.reply == Reply(421, (b"4.4.2 bored",))
 
 
 async def test_one_reply_too_many_leaves_the_good_ones_good() -> None:
     async with connected() as (pipe, relay):
-        future = pipe.send(b"NOOP\r\n", SOON)
+        future = ask(pipe, b"NOOP\r\n", SOON)
         relay.writer.write(b"250 yes\r\n250 another\r\n")
         assert await future == Reply(250, (b"yes",))
         with contextlib.suppress(ConnectionError):
@@ -267,7 +283,7 @@ async def test_a_reply_that_was_begun_unasked_is_not_idle(octets: bytes) -> None
 @pytest.mark.parametrize("by", ["eof", "reset"])
 async def test_an_end_before_the_whole_reply(said: bytes, by: str) -> None:
     async with connected() as (pipe, relay):
-        futures = [pipe.send(b"NOOP\r\n", SOON) for _ in range(2)]
+        futures = [ask(pipe, b"NOOP\r\n", SOON) for _ in range(2)]
         await relay.reader.readexactly(12)
         relay.writer.write(said)
         await relay.writer.drain()
@@ -278,12 +294,12 @@ async def test_an_end_before_the_whole_reply(said: bytes, by: str) -> None:
         for future in futures:
             assert (await lost(future)).reply is None
         assert not pipe.is_idle
-        await lost(pipe.send(b"NOOP\r\n", SOON))
+        await lost(ask(pipe, b"NOOP\r\n", SOON))
 
 
 async def test_a_reply_and_then_the_end_is_a_reply() -> None:
     async with connected() as (pipe, relay):
-        first, second = pipe.send(b"MAIL\r\n", SOON), pipe.send(b"RCPT\r\n", SOON)
+        first, second = ask(pipe, b"MAIL\r\n", SOON), ask(pipe, b"RCPT\r\n", SOON)
         await relay.reader.readexactly(12)
         relay.writer.write(b"421 going\r\n")
         relay.writer.close()
@@ -302,11 +318,11 @@ async def test_an_end_while_nothing_is_under_way() -> None:
 
 async def test_aborting_fails_what_is_under_way_with_the_reason() -> None:
     async with connected() as (pipe, relay):
-        future = pipe.send(b"NOOP\r\n", SOON)
+        future = ask(pipe, b"NOOP\r\n", SOON)
         pipe.abort("a good reason")
         assert "a good reason" in str(await lost(future))
         pipe.abort("another")
-        assert "a good reason" in str(await lost(pipe.send(b"NOOP\r\n", SOON)))
+        assert "a good reason" in str(await lost(ask(pipe, b"NOOP\r\n", SOON)))
         with contextlib.suppress(ConnectionError):
             await relay.reader.read()
         assert pipe.transport is None or pipe.transport.is_closing()
@@ -314,11 +330,11 @@ async def test_aborting_fails_what_is_under_way_with_the_reason() -> None:
 
 async def test_a_reply_that_nobody_waits_for_any_more_keeps_its_place() -> None:
     async with connected() as (pipe, relay):
-        first, second = pipe.send(b"A\r\n", SOON), pipe.send(b"B\r\n", SOON)
+        first, second = ask(pipe, b"A\r\n", SOON), ask(pipe, b"B\r\n", SOON)
         first.cancel()
         relay.writer.write(b"250 for a\r\n550 for b\r\n")
         assert await second == Reply(550, (b"for b",))
-        third = pipe.send(b"C\r\n", SOON)
+        third = ask(pipe, b"C\r\n", SOON)
         third.cancel()
         pipe.abort("enough")
 
@@ -328,7 +344,7 @@ async def test_a_reply_that_nobody_waits_for_any_more_keeps_its_place() -> None:
 
 async def test_silence_fails_the_command() -> None:
     async with connected() as (pipe, relay):
-        future = pipe.send(b"NOOP\r\n", 0.02)
+        future = ask(pipe, b"NOOP\r\n", 0.02)
         assert "in time" in str(await lost(future))
         await relay.reader.readuntil(b"NOOP\r\n")
         with contextlib.suppress(ConnectionError):
@@ -338,7 +354,7 @@ async def test_silence_fails_the_command() -> None:
 async def test_the_time_for_a_reply_starts_with_the_reply_before() -> None:
     async with connected() as (pipe, relay):
         loop = asyncio.get_running_loop()
-        first, second = pipe.send(b"A\r\n", 0.3), pipe.send(b"B\r\n", 0.3)
+        first, second = ask(pipe, b"A\r\n", 0.3), ask(pipe, b"B\r\n", 0.3)
         loop.call_later(0.15, relay.writer.write, b"250 a\r\n")
         await first
         answered = loop.time()
@@ -348,7 +364,7 @@ async def test_the_time_for_a_reply_starts_with_the_reply_before() -> None:
 
 async def test_after_the_last_reply_silence_is_no_fault() -> None:
     async with connected() as (pipe, relay):
-        future = pipe.send(b"A\r\n", 0.05)
+        future = ask(pipe, b"A\r\n", 0.05)
         relay.writer.write(b"250 a\r\n")
         await future
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -359,7 +375,7 @@ async def test_after_the_last_reply_silence_is_no_fault() -> None:
 
 async def test_half_a_reply_is_silence_too() -> None:
     async with connected() as (pipe, relay):
-        future = pipe.send(b"NOOP\r\n", 0.05)
+        future = ask(pipe, b"NOOP\r\n", 0.05)
         relay.writer.write(b"250-and\r\n250-so\r\n250 o")
         assert "in time" in str(await lost(future))
 
@@ -375,10 +391,13 @@ async def test_a_body_arrives_whole_and_no_faster_than_it_is_taken() -> None:
         assert not writing.done()
         assert await relay.reader.readexactly(len(body) - 1000) == body[1000:]
         await writing
-        assert pipe.is_idle  # and no deadline is left: a write that waited has cleared it
-        future = pipe.send(b".\r\n", SOON)
+        assert not pipe.is_idle  # the end is owed; but no deadline is left, a write that waited has cleared it
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        pipe.finish_body(b".\r\n", SOON, future)
+        assert await relay.reader.readexactly(3) == b".\r\n"
         relay.writer.write(b"250 taken\r\n")
         assert (await future).code == 250
+        assert pipe.is_idle
 
 
 async def test_the_time_for_taking_a_body_ends_when_it_is_taken() -> None:
@@ -389,7 +408,16 @@ async def test_the_time_for_taking_a_body_ends_when_it_is_taken() -> None:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(0.4, over.set_result, None)
         await over
-        assert pipe.is_idle
+        assert pipe.lost is None
+
+
+async def test_a_body_that_was_not_finished_is_owed() -> None:
+    async with connected() as (pipe, relay):
+        future = ask(pipe, b"DATA\r\n")
+        await relay.reader.readline()
+        relay.writer.write(b"354 go\r\n")
+        assert (await future).code == 354
+        assert not pipe.is_idle
 
 
 async def test_a_relay_that_takes_nothing_is_given_up() -> None:
@@ -414,3 +442,74 @@ async def test_a_body_that_waits_for_room_hears_of_the_end(by: str) -> None:
         with pytest.raises(RelayLostError) as caught:
             await writing
         assert (caught.value.reply is not None) == (by == "reply")
+
+
+# One at a time
+
+
+async def test_to_a_relay_that_does_not_pipeline_the_commands_go_one_by_one() -> None:
+    async with connected(pipelines=False) as (pipe, relay):
+        futures = [ask(pipe, b"%d\r\n" % number) for number in range(3)]
+        for number, future in enumerate(futures):
+            assert await relay.reader.readline() == b"%d\r\n" % number
+            await sent()
+            assert relay.reader._buffer == b""  # type: ignore[attr-defined]
+            assert not future.done()
+            relay.writer.write(b"250 %d\r\n" % number)
+            assert (await future).lines == (b"%d" % number,)
+        assert pipe.is_idle
+
+
+async def test_a_reply_to_what_was_not_sent_yet_is_unasked() -> None:
+    async with connected() as (pipe, _):
+        future = ask(pipe, b"MAIL FROM:<>\r\n")
+        pipe.data_received(b"421 4.4.2 bored\r\n")
+        assert (await lost(future)).reply == Reply(421, (b"4.4.2 bored",))
+
+
+# What has to be a yes, and what is moved elsewhere
+
+
+@pytest.mark.parametrize("answer", [b"500 what\r\n", b"421 bye\r\n", b"354 go\r\n"])
+async def test_a_no_where_it_has_to_be_a_yes_ends_all_that_comes_behind(answer: bytes) -> None:
+    async with connected() as (pipe, relay):
+        pipe.send(b"RSET\r\n", SOON)
+        future = ask(pipe, b"MAIL FROM:<>\r\n")
+        await relay.reader.readline()
+        relay.writer.write(answer + b"250 sender ok\r\n")
+        assert "refused" in str(await lost(future))
+        assert not pipe.is_idle
+
+
+async def test_a_yes_where_it_has_to_be_one_is_nobodys_reply() -> None:
+    async with connected() as (pipe, relay):
+        pipe.send(b"RSET\r\n", SOON)
+        future = ask(pipe, b"MAIL FROM:<>\r\n")
+        await relay.reader.readline()
+        relay.writer.write(b"250 reset\r\n250 sender ok\r\n")
+        assert await future == Reply(250, (b"sender ok",))
+        assert pipe.is_idle
+
+
+@pytest.mark.parametrize("sees_to_them", [True, False])
+async def test_who_sees_to_those_who_wait_decides_whether_they_hear_of_a_loss(sees_to_them: bool) -> None:
+    told = []
+    async with connected() as (pipe, relay):
+        pipe.on_loss = lambda: told.append(pipe.lost) or sees_to_them
+        future = ask(pipe, b"MAIL FROM:<>\r\n")
+        await relay.reader.readline()
+        relay.writer.write_eof()
+        with contextlib.suppress(ConnectionError):
+            await relay.reader.read()
+        assert told == [pipe.lost]
+        assert pipe.lost is not None
+        assert future.done() is not sees_to_them
+        future.cancel()
+
+
+async def test_whoever_aborts_wants_nothing_to_be_rescued() -> None:
+    async with connected() as (pipe, _):
+        pipe.on_loss = lambda: True
+        future = ask(pipe, b"MAIL FROM:<>\r\n")
+        pipe.abort("no more")
+        assert "no more" in str(await lost(future))

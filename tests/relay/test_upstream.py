@@ -1,138 +1,26 @@
-"""The pool and its connections, against relays on loopback that do as they are told."""
+"""A transaction's relay: what is told to whom, on which connection, and what is tried again."""
 
 import asyncio
-import contextlib
-import socket
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from submission.config.settings import Relay as RelaySettings
-from submission.relay import upstream as module
-from submission.relay.upstream import Pool, RelayLostError, RelayUnreachableError, Upstream
-
-MAIL = b"MAIL FROM:<alice@example.com>"
-EHLO = b"250-relay.example\r\n250-PIPELINING\r\n250-8bitmime\r\n250-SIZE 1000\r\n250 DSN\r\n"
-
-Answer = Callable[[int, bytes], bytes | None]
-"""From connection and command to the octets of the reply; None closes, RESET resets."""
-RESET = b"\xffreset"
-
-
-def obey(_connection: int, command: bytes) -> bytes:
-    match command[:4].upper():
-        case b"EHLO":
-            return EHLO
-        case b"DATA":
-            return b"354 go\r\n"
-        case b"QUIT":
-            return b"221 bye\r\n"
-        case _:
-            return b"250 " + command[:4] + b" taken\r\n"
-
-
-class Relay:
-    """A server that notes what it hears, connection by connection."""
-
-    def __init__(self, answer: Answer = obey, greeting: bytes = b"220 relay.example\r\n") -> None:
-        self.answer = answer
-        self.greeting = greeting
-        self.heard: list[list[bytes]] = []
-        self.writers: list[asyncio.StreamWriter] = []
-        self.ended: list[asyncio.Event] = []
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard: list[bytes] = []
-        number = len(self.heard)
-        self.heard.append(heard)
-        self.writers.append(writer)
-        self.ended.append(asyncio.Event())
-        try:
-            writer.write(self.greeting)
-            while line := await reader.readline():
-                heard.append(line.rstrip(b"\r\n"))
-                answer = self.answer(number, heard[-1])
-                if answer is None:
-                    break
-                if answer == RESET:
-                    self.reset(number)
-                    break
-                writer.write(answer)
-        except ConnectionError:
-            pass
-        finally:
-            self.ended[number].set()
-            writer.close()
-
-    def reset(self, number: int) -> None:
-        """Close a connection so that the other side gets RST."""
-        linger = b"\1\0\0\0\0\0\0\0"
-        self.writers[number].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.writers[number].transport.abort()
-
-    @property
-    def verbs(self) -> list[list[bytes]]:
-        return [[line[:4] for line in heard] for heard in self.heard]
-
-
-@contextlib.asynccontextmanager
-async def running(relay: Relay) -> AsyncIterator[Pool]:
-    """A pool whose relay this is."""
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    pool = make_pool(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    try:
-        yield pool
-    finally:
-        pool.close()
-        server.close()
-        for writer in relay.writers:
-            writer.transport.abort()
-        for event in relay.ended:
-            await event.wait()
-        await server.wait_closed()
-
-
-def make_pool(address: str, connect_timeout: float = 10.0, final_timeout: float = 10.0) -> Pool:
-    settings = RelaySettings.model_validate(
-        {"address": address, "connect_timeout": connect_timeout, "final_timeout": final_timeout}
-    )
-    return Pool(settings, "mail.example.com")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until something of ours has happened, for which there is no event."""
-    while not condition():  # noqa: ASYNC110 - see above
-        await asyncio.sleep(0)
-
-
-async def transact(pool: Pool) -> Upstream:
-    """One whole message."""
-    upstream, reply = await pool.begin(MAIL)
-    assert reply.text == "250 MAIL taken"
-    assert (await upstream.send(b"RCPT TO:<bob@example.net>")).code == 250
-    assert (await upstream.send(b"DATA")).code == 354
-    await upstream.write(b"body\r\n")
-    relay_reply = await upstream.finish(b".\r\n")
-    assert relay_reply.code == 250
-    pool.keep(upstream)
-    return upstream
-
-
-def in_message(answer: Answer = obey) -> Answer:
-    """Answers, but to the dot only between DATA and the end of the message."""
-    is_data: Counter[int] = Counter()
-
-    def reply(connection: int, command: bytes) -> bytes | None:
-        if is_data[connection]:
-            is_data[connection] = command != b"."
-            return b"" if is_data[connection] else answer(connection, command)
-        is_data[connection] = command == b"DATA"
-        return answer(connection, command)
-
-    return reply
-
+from submission.core.xclient import Client
+from submission.relay.upstream import RelayLostError, RelayUnreachableError, Upstream
+from tests.support.noting_relay import (
+    ALICE,
+    MAIL,
+    RESET,
+    Relay,
+    begin,
+    connection_of,
+    in_message,
+    make_pool,
+    obey,
+    running,
+    transact,
+    until,
+)
 
 # One connection
 
@@ -141,10 +29,10 @@ async def test_a_fresh_connection_gets_ehlo_once_and_no_rset() -> None:
     relay = Relay(in_message())
     async with running(relay) as pool:
         assert pool.extensions == {}
-        upstream = await transact(pool)
+        connection = await transact(pool)
         assert relay.heard == [[b"EHLO mail.example.com", MAIL, b"RCPT TO:<bob@example.net>", b"DATA", b"body", b"."]]
-        assert upstream.extensions == {"PIPELINING": "", "8BITMIME": "", "SIZE": "1000", "DSN": ""}
-        assert pool.extensions == upstream.extensions
+        assert connection.extensions == {"PIPELINING": "", "8BITMIME": "", "SIZE": "1000", "DSN": ""}
+        assert pool.extensions == connection.extensions
 
 
 async def test_a_unix_socket(tmp_path: Path) -> None:
@@ -161,341 +49,156 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 async def test_a_refused_mail_is_an_answer() -> None:
     relay = Relay(lambda number, line: b"550 5.7.1 no\r\n" if line == MAIL else obey(number, line))
     async with running(relay) as pool:
-        upstream, reply = await pool.begin(MAIL)
+        upstream, reply = await begin(pool)
         assert reply.code == 550
-        pool.keep(upstream)
-        assert (await pool.begin(MAIL))[0] is upstream
+        upstream.close()
+        assert connection_of((await begin(pool))[0]) is connection_of(upstream)
         assert relay.verbs == [[b"EHLO", b"MAIL", b"RSET", b"MAIL"]]
 
 
 async def test_the_final_reply_has_its_own_time() -> None:
     relay = Relay(in_message(lambda number, line: b"" if line == b"." else obey(number, line)))
     async with running(relay) as pool:
-        patient, _ = await pool.begin(MAIL)
+        patient, _ = await begin(pool)
         await patient.send(b"DATA")
         port = relay.writers[0].get_extra_info("sockname")[1]
-        hasty, _ = await make_pool(f"localhost:{port}", final_timeout=0.05).begin(MAIL)
+        hasty, _ = await begin(make_pool(f"localhost:{port}", final_timeout=0.05))
         await hasty.send(b"DATA")
         with pytest.raises(RelayLostError, match="in time"):
-            await hasty.finish(b".\r\n")
-        waiting = patient.finish(b".\r\n")
+            await hasty.finish(b".\r\n", is_message=True)
+        waiting = patient.finish(b".\r\n", is_message=True)
         assert not waiting.done()
         patient.abort("end of the test")
 
 
-# The kept ones
+# What is sent ahead
 
 
-async def test_a_kept_connection_is_used_again_behind_an_rset_and_never_greeted_again() -> None:
-    relay = Relay(in_message())
-    async with running(relay) as pool:
-        first = await transact(pool)
-        for _ in range(30):
-            assert await transact(pool) is first
-        verbs = Counter(relay.verbs[0])
-        assert len(relay.heard) == 1
-        assert verbs[b"EHLO"] == 1
-        assert verbs[b"NOOP"] == verbs[b"HELO"] == verbs[b"VRFY"] == 0
-        assert verbs[b"RSET"] == 30
-        words = [verb for verb in relay.verbs[0] if verb in (b"RSET", b"MAIL")]
-        assert words == [b"MAIL", *[b"RSET", b"MAIL"] * 30]
+RCPT = b"RCPT TO:<bob@example.net>"
+XCLIENT = b"250-relay.example\r\n250-PIPELINING\r\n250 XCLIENT NAME ADDR HELO LOGIN\r\n"
 
 
-async def test_where_the_relay_pipelines_rset_and_mail_go_out_together_else_one_by_one() -> None:
-    for extension, together in ((b"PIPELINING", True), (b"HELP", False)):
-        unanswered: list[bytes] = []
-        rset = asyncio.Event()
-
-        def answer(
-            number: int,
-            line: bytes,
-            extension: bytes = extension,
-            unanswered: list[bytes] = unanswered,
-            rset: asyncio.Event = rset,
-        ) -> bytes:
-            if line[:4] == b"EHLO":
-                return b"250-relay.example\r\n250 " + extension + b"\r\n"
-            if line == b"RSET":
-                rset.set()
-                return b""
-            if rset.is_set():
-                unanswered.append(line)
-                return b"250 reset\r\n" + obey(number, line)
-            return obey(number, line)
-
-        relay = Relay(answer)
-        async with running(relay) as pool:
-            upstream, _ = await pool.begin(MAIL)
-            pool.keep(upstream)
-            beginning = asyncio.ensure_future(pool.begin(MAIL))
-            await rset.wait()
-            if not together:
-                for _ in range(20):
-                    await asyncio.sleep(0)
-                assert unanswered == []
-                relay.writers[0].write(b"250 reset\r\n")
-                relay.answer = obey
-            assert (await beginning)[1].code == 250
-            assert relay.verbs == [[b"EHLO", b"MAIL", b"RSET", b"MAIL"]]
-
-
-@pytest.mark.parametrize("end", [None, RESET, b"421 4.4.2 too long\r\n", b"500 what\r\n", b"garbage\r\n"])
-@pytest.mark.parametrize("verb", [b"RSET", b"MAIL"])
-async def test_a_kept_connection_that_turns_out_dead_is_replaced_by_one_fresh_one(
-    end: bytes | None, verb: bytes
-) -> None:
-    is_second = False
-
-    def answer(number: int, line: bytes) -> bytes | None:
-        if number == 0 and is_second and line[:4] == verb:
-            return end
-        return obey(number, line)
-
-    relay = Relay(answer)
-    async with running(relay) as pool:
-        first, _ = await pool.begin(MAIL)
-        pool.keep(first)
-        is_second = True
-        upstream, reply = await pool.begin(MAIL)
-        is_answer = verb == b"MAIL" and end in (b"421 4.4.2 too long\r\n", b"500 what\r\n")
-        if is_answer:  # it was alive, and that is what it says
-            assert reply.encode() == end
-            assert relay.verbs == [[b"EHLO", b"MAIL", b"RSET", b"MAIL"]]
-        else:
-            assert reply.text == "250 MAIL taken"
-            assert upstream is not first
-            assert relay.verbs[1:] == [[b"EHLO", b"MAIL"]]
-            assert not first.is_idle
-
-
-@pytest.mark.parametrize("end", [None, RESET])
-async def test_no_second_fresh_one_is_tried(end: bytes | None) -> None:
-    relay = Relay(lambda number, line: end if line[:4] == b"MAIL" and is_bad else obey(number, line))
-    is_bad = False
-    async with running(relay) as pool:
-        upstream, _ = await pool.begin(MAIL)
-        pool.keep(upstream)
-        is_bad = True
-        with pytest.raises(RelayLostError):
-            await pool.begin(MAIL)
-        assert len(relay.heard) == 2
-
-
-async def test_a_fresh_connection_that_is_lost_is_not_replaced() -> None:
-    relay = Relay(lambda number, line: None if line[:4] == b"MAIL" else obey(number, line))
-    async with running(relay) as pool:
-        with pytest.raises(RelayLostError):
-            await pool.begin(MAIL)
-        assert len(relay.heard) == 1
-
-
-@pytest.mark.parametrize("goodbye", [b"421 4.4.2 timed out\r\n", b""])
-async def test_a_connection_that_the_relay_closed_in_the_meantime_is_not_even_tried(goodbye: bytes) -> None:
+async def test_commands_wait_for_a_connection_and_go_out_together() -> None:
     relay = Relay()
     async with running(relay) as pool:
-        first, _ = await pool.begin(MAIL)
-        pool.keep(first)
-        relay.writers[0].write(goodbye)
-        relay.writers[0].close()
-        await until(lambda: not first.is_idle)
-        second, _ = await pool.begin(MAIL)
-        assert second is not first
-        assert relay.verbs == [[b"EHLO", b"MAIL"], [b"EHLO", b"MAIL"]]
-
-
-async def test_a_connection_with_something_under_way_is_dropped_not_kept() -> None:
-    relay = Relay(lambda number, line: b"" if line[:4] == b"RCPT" else obey(number, line))
-    async with running(relay) as pool:
-        first, _ = await pool.begin(MAIL)
-        pending = first.send(b"RCPT TO:<bob@example.net>")
-        pool.keep(first)
-        with pytest.raises(RelayLostError):
-            await pending
-        await relay.ended[0].wait()
-        second, _ = await pool.begin(MAIL)
-        assert second is not first
-        assert b"QUIT" not in relay.verbs[0]
-
-
-async def test_the_one_used_last_is_used_first_and_never_by_two() -> None:
-    relay = Relay()
-    async with running(relay) as pool:
-        upstreams = [(await pool.begin(MAIL))[0] for _ in range(3)]
-        assert len(set(map(id, upstreams))) == 3
-        for upstream in upstreams:
-            pool.keep(upstream)
-        again = [(await pool.begin(MAIL))[0] for _ in range(3)]
-        assert again == upstreams[::-1]
-
-
-async def test_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_KEPT", 2)
-    relay = Relay()
-    async with running(relay) as pool:
-        upstreams = [(await pool.begin(MAIL))[0] for _ in range(3)]
-        for upstream in upstreams:
-            pool.keep(upstream)
-        await relay.ended[2].wait()
-        assert [verbs[-1] for verbs in relay.verbs] == [b"MAIL", b"MAIL", b"QUIT"]
-
-
-async def test_after_its_last_use_a_connection_is_left_with_quit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_USES", 3)
-    relay = Relay(in_message())
-    async with running(relay) as pool:
-        first = await transact(pool)
-        assert [await transact(pool), await transact(pool)] == [first, first]
-        await relay.ended[0].wait()
-        assert relay.verbs[0][-1] == b"QUIT"
-        assert await transact(pool) is not first
-
-
-@pytest.mark.parametrize("by", ["sweep", "begin"])
-async def test_an_idle_connection_is_left_with_quit(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
-    relay = Relay(in_message())
-    async with running(relay) as pool:
-        first = await transact(pool)
-        pool.sweep()
-        assert await transact(pool) is first
-        monkeypatch.setattr(module, "MAX_IDLE", -1.0)
-        if by == "sweep":
-            pool.sweep()
-        else:
-            assert await transact(pool) is not first
-        await relay.ended[0].wait()
-        assert relay.verbs[0][-1] == b"QUIT"
-
-
-async def test_closing_parts_with_all_of_them() -> None:
-    relay = Relay()
-    async with running(relay) as pool:
-        for upstream in [(await pool.begin(MAIL))[0] for _ in range(3)]:
-            pool.keep(upstream)
-        pool.close()
-        for event in relay.ended:
-            await event.wait()
-        assert [verbs[-1] for verbs in relay.verbs] == [b"QUIT"] * 3
-
-
-async def test_quit_of_a_connection_with_something_under_way_just_closes() -> None:
-    relay = Relay()
-    async with running(relay) as pool:
-        upstream, _ = await pool.begin(MAIL)
-        pending = upstream.send(b"RCPT TO:<bob@example.net>")
-        upstream.quit()
-        with pytest.raises(RelayLostError, match="done"):
-            await pending
-
-
-# No connection
-
-
-async def test_a_refused_connection_pauses_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE", 30.0)
-    monkeypatch.setattr(module, "LAST_PAUSE", 60.0)
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
-    pool = make_pool(f"127.0.0.1:{port}")
-    with pytest.raises(RelayUnreachableError, match="Connect"):
-        await pool.begin(MAIL)
-    relay = Relay()
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", port)
-    with pytest.raises(RelayUnreachableError, match="not tried"):
-        await pool.begin(MAIL)
-    assert relay.heard == []
-    server.close()
-    await server.wait_closed()
-
-
-async def test_those_who_wait_for_their_turn_heed_the_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE", 30.0)
-    monkeypatch.setattr(module, "LAST_PAUSE", 60.0)
-    relay = Relay(greeting=b"554 5.3.2 go away\r\n")
-    async with running(relay) as pool:
-        results = await asyncio.gather(*(pool.begin(MAIL) for _ in range(50)), return_exceptions=True)
-        assert all(isinstance(result, RelayUnreachableError) for result in results)
-        assert len(relay.heard) <= module.MAX_CONNECTING
-
-
-async def test_the_pause_doubles_up_to_a_limit_and_is_gone_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(module, "LAST_PAUSE", 0.04)
-    relay = Relay(greeting=b"421 4.3.2 full\r\n")
-    loop = asyncio.get_running_loop()
-
-    async def seconds_until_it_is_tried() -> float:
-        started, tried = loop.time(), len(relay.heard)
-        while len(relay.heard) == tried:
-            with contextlib.suppress(RelayUnreachableError):
-                pool.keep((await pool.begin(MAIL))[0])
-            await asyncio.sleep(0.001)
-        return loop.time() - started
-
-    async with running(relay) as pool:
-        pauses = [await seconds_until_it_is_tried() for _ in range(5)]
-        for pause, least in zip(pauses, [0.0, 0.009, 0.019, 0.039, 0.039], strict=True):
-            assert pause >= least
-        relay.greeting = b"220 relay.example\r\n"
-        await seconds_until_it_is_tried()
-        relay.writers[-1].close()
-        upstream, reply = await pool.begin(MAIL)  # at once
-        assert reply.code == 250
+        upstream = Upstream(pool, ALICE)
+        replies = [upstream.send(command) for command in (MAIL, RCPT, b"DATA")]
+        assert [reply.code for reply in await asyncio.gather(*replies)] == [250, 250, 354]
+        assert relay.heard == [[b"EHLO mail.example.com", MAIL, RCPT, b"DATA"]]
         upstream.abort("end of the test")
 
 
-@pytest.mark.parametrize(
-    ("greeting", "ehlo"),
-    [
-        (b"554 5.7.1 no\r\n", EHLO),
-        (b"", EHLO),
-        (b"garbage\r\n", EHLO),
-        (b"220 relay.example\r\n", b"garbage\r\n"),
-        (b"220 relay.example\r\n", None),
-        (b"220 relay.example\r\n", RESET),
-        (b"220 relay.example\r\n", b"421 4.3.2 full\r\n"),
-        (b"220 relay.example\r\n", b"550 5.7.1 not you\r\n"),
-        (b"220 relay.example\r\n", b""),
-        (b"220 relay.example\r\n", b"250-endless\r\n" * 10000),
-    ],
-)
-async def test_whatever_goes_wrong_on_the_way_to_mail_the_relay_is_unreachable(
-    greeting: bytes, ehlo: bytes | None
-) -> None:
-    relay = Relay(lambda _number, _line: ehlo, greeting)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    pool = make_pool(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", connect_timeout=0.2)
-    with pytest.raises(RelayUnreachableError):
-        await pool.begin(MAIL)
-    server.close()
-    for event in relay.ended:
-        await event.wait()
-    await server.wait_closed()
+@pytest.mark.parametrize("end", [None, RESET, b"garbage\r\n"])
+async def test_all_that_was_sent_ahead_is_sent_again_on_a_fresh_connection(end: bytes | None) -> None:
+    is_dead = False
+    relay = Relay(lambda number, line: end if is_dead and number == 0 else obey(number, line))
+    async with running(relay) as pool:
+        (await begin(pool))[0].close()
+        is_dead = True
+        upstream = Upstream(pool, ALICE)
+        replies = [upstream.send(command) for command in (MAIL, RCPT, b"DATA")]
+        assert [reply.code for reply in await asyncio.gather(*replies)] == [250, 250, 354]
+        assert relay.heard[1] == [b"EHLO mail.example.com", MAIL, RCPT, b"DATA"]
+        upstream.abort("end of the test")
 
 
-async def test_only_so_many_connect_at_a_time() -> None:
+async def test_once_mail_was_answered_nothing_is_tried_again() -> None:
+    relay = Relay(lambda number, line: None if line == RCPT else obey(number, line))
+    async with running(relay) as pool:
+        (await begin(pool))[0].close()
+        upstream = Upstream(pool, ALICE)
+        mail, recipient = upstream.send(MAIL), upstream.send(RCPT)
+        assert (await mail).code == 250
+        with pytest.raises(RelayLostError):
+            await recipient
+        assert len(relay.heard) == 1
+        assert upstream.loss is not None
+        with pytest.raises(RelayLostError):
+            await upstream.send(RCPT)
+
+
+async def test_where_no_fresh_connection_can_be_had_all_of_them_hear_it() -> None:
+    relay = Relay()
+    async with running(relay) as pool:
+        (await begin(pool))[0].close()
+        relay.greeting = b"554 5.3.2 no\r\n"
+        relay.answer = lambda _number, _line: None
+        upstream = Upstream(pool, ALICE)
+        for reply in [upstream.send(MAIL), upstream.send(RCPT), upstream.send(b"DATA")]:
+            with pytest.raises(RelayUnreachableError):
+                await reply
+        with pytest.raises(RelayUnreachableError):
+            await upstream.send(RCPT)
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_a_transaction_that_ends_before_there_is_a_connection_leaves_nothing_behind(how: str) -> None:
     relay = Relay(greeting=b"")
     async with running(relay) as pool:
-        beginning = [asyncio.ensure_future(pool.begin(MAIL)) for _ in range(3 * module.MAX_CONNECTING)]
-        await until(lambda: len(relay.heard) >= module.MAX_CONNECTING)
-        for _ in range(50):
-            await asyncio.sleep(0)
-        assert len(relay.heard) == module.MAX_CONNECTING
-        relay.greeting = b"220 relay.example\r\n"
-        for writer in relay.writers:
-            writer.write(relay.greeting)
-        for upstream, reply in await asyncio.gather(*beginning):
-            assert reply.code == 250
-            upstream.abort("end of the test")
-
-
-async def test_a_session_that_is_cancelled_while_it_connects_leaves_nothing_behind() -> None:
-    relay = Relay(lambda number, line: b"" if line[:4] == b"EHLO" else obey(number, line))
-    async with running(relay) as pool:
-        beginning = asyncio.ensure_future(pool.begin(MAIL))
-        await until(lambda: relay.verbs == [[b"EHLO"]])
-        beginning.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await beginning
+        upstream = Upstream(pool, ALICE)
+        reply = upstream.send(MAIL)
+        await until(lambda: len(relay.heard) == 1)
+        upstream.close() if how == "close" else upstream.abort("enough")
+        with pytest.raises(RelayLostError):
+            await reply
         await relay.ended[0].wait()
-        relay.answer = obey
-        assert (await pool.begin(MAIL))[1].code == 250
+        assert relay.heard == [[]]
+
+
+async def test_who_is_done_says_nothing_more_on_the_connection_of_the_next() -> None:
+    relay = Relay()
+    async with running(relay) as pool:
+        first, _ = await begin(pool)
+        first.close()
+        second, _ = await begin(pool)
+        with pytest.raises(RelayLostError):
+            await first.send(RCPT)
+        first.close()
+        assert (await second.send(RCPT)).code == 250
+        assert relay.verbs == [[b"EHLO", b"MAIL", b"RSET", b"MAIL", b"RCPT"]]
+
+
+# XCLIENT
+
+
+def announcing(number: int, line: bytes) -> bytes | None:
+    if line[:4] == b"EHLO":
+        return XCLIENT
+    return b"220 again\r\n" if line[:7] == b"XCLIENT" else obey(number, line)
+
+
+async def test_a_relay_that_wants_to_know_is_told_of_each_client_and_of_none_twice() -> None:
+    bob = Client("bob@example.com", "203.0.113.5", "laptop", is_hidden=False)
+    relay = Relay(in_message(announcing))
+    async with running(relay) as pool:
+        for client in (ALICE, ALICE, bob, ALICE):
+            await transact(pool, client)
+        commands = [line for line in relay.heard[0] if line[:4] in (b"EHLO", b"XCLI", b"RSET", b"MAIL")]
+        hello, alice = b"EHLO mail.example.com", b"XCLIENT LOGIN=alice@example.com"
+        assert commands == [
+            *(hello, alice, hello, MAIL),
+            *(b"RSET", MAIL),
+            *(b"XCLIENT LOGIN=bob@example.com ADDR=203.0.113.5 NAME=[UNAVAILABLE] HELO=laptop", hello, MAIL),
+            *(alice, hello, MAIL),
+        ]
+
+
+async def test_where_it_does_not_believe_us_nothing_is_sent() -> None:
+    refusing = Relay(
+        lambda number, line: b"550 5.7.0 not you\r\n" if line[:7] == b"XCLIENT" else announcing(number, line)
+    )
+    async with running(refusing) as pool:
+        with pytest.raises(RelayLostError, match="not you"):
+            await begin(pool)
+        assert refusing.verbs == [[b"EHLO", b"XCLI"]]
+
+
+async def test_a_kept_connection_that_died_is_replaced_at_xclient_too() -> None:
+    is_dead = False
+    relay = Relay(lambda number, line: None if is_dead and number == 0 else announcing(number, line))
+    async with running(relay) as pool:
+        (await begin(pool))[0].close()
+        is_dead = True
+        _, reply = await begin(pool, Client("bob@example.com"))
+        assert reply.code == 250
+        assert relay.verbs[1] == [b"EHLO", b"XCLI", b"EHLO", b"MAIL"]

@@ -7,7 +7,7 @@ import pytest
 
 from submission.core import replies
 from submission.core.replies import Reply
-from submission.relay.upstream import RelayLostError
+from submission.relay.upstream import RelayError, RelayLostError
 from submission.smtp.answers import Answers
 from submission.smtp.stream import ClientStream
 
@@ -43,18 +43,21 @@ def promise(answers: Answers, future: "asyncio.Future[Reply]") -> list[object]:
     """Promise it; the list holds what the callbacks were told."""
     told: list[object] = []
 
-    def lose(error: RelayLostError) -> Reply:
+    def lose(error: RelayError) -> Reply:
         told.append(error)
         return replies.RELAY_LOST
 
-    answers.promise(future, told.append, lose)
+    def take(reply: Reply) -> Reply:
+        told.append(reply)
+        return reply
+
+    answers.promise(future, take, lose)
     return told
 
 
 async def test_without_promises_an_answer_goes_straight_to_the_stream() -> None:
     async with connected() as (answers, stream, reader):
         answers.say(replies.OK)
-        assert len(answers) == 0
         assert await heard(stream, reader) == replies.OK.encode()
 
 
@@ -66,12 +69,10 @@ async def test_answers_wait_behind_what_was_promised_before() -> None:
         answers.say(replies.SYNTAX_ERROR)
         promise(answers, second)
         answers.say(replies.OK)
-        assert len(answers) == 4
         assert await heard(stream, reader) == b""
         second.set_result(RCPT_NO)  # in whatever order they come
         first.set_result(RCPT_OK)
         await answers.settle()
-        assert len(answers) == 0
         expected = (RCPT_OK, replies.SYNTAX_ERROR, RCPT_NO, replies.OK)
         assert await heard(stream, reader) == b"".join(reply.encode() for reply in expected)
 
@@ -109,7 +110,12 @@ async def test_what_is_promised_while_they_are_settled_is_settled_too() -> None:
         loop = asyncio.get_running_loop()
         first, second = loop.create_future(), loop.create_future()
         second.set_result(RCPT_NO)
-        answers.promise(first, lambda _: promise(answers, second), lambda _: replies.RELAY_LOST)
+
+        def take(reply: Reply) -> Reply:
+            promise(answers, second)
+            return reply
+
+        answers.promise(first, take, lambda _: replies.RELAY_LOST)
         first.set_result(RCPT_OK)
         await answers.settle()
         assert await heard(stream, reader) == RCPT_OK.encode() + RCPT_NO.encode()
@@ -121,7 +127,6 @@ async def test_a_session_that_is_over_breaks_its_promises() -> None:
         told = promise(answers, future)
         answers.say(replies.OK)
         answers.forget()
-        assert len(answers) == 0
         answers.say(replies.SHUTTING_DOWN)
         future.set_result(RCPT_OK)
         await answers.settle()
@@ -137,3 +142,22 @@ async def test_a_failure_of_ours_is_not_taken_for_the_relays() -> None:
         with pytest.raises(RuntimeError):
             await answers.settle()
         assert told == []
+
+
+async def test_what_is_said_is_what_the_callback_makes_of_it() -> None:
+    async with connected() as (answers, stream, reader):
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answers.promise(future, lambda reply: Reply(reply.code, (b"2.1.5 other words",)), lambda _: replies.RELAY_LOST)
+        future.set_result(RCPT_OK)
+        await answers.settle()
+        assert await heard(stream, reader) == b"250 2.1.5 other words\r\n"
+
+
+async def test_nobody_is_told_to_go_ahead_by_a_reply_to_something_else() -> None:
+    async with connected() as (answers, stream, reader):
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        told = promise(answers, future)
+        future.set_result(Reply(354, (b"go",)))
+        await answers.settle()
+        assert [str(error) for error in told] == ["354 to a command"]
+        assert await heard(stream, reader) == replies.RELAY_LOST.encode()

@@ -4,10 +4,9 @@ import asyncio
 import base64
 import contextlib
 import hmac
-import io
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission import logs
 from submission.config.settings import Settings
 from submission.core import replies
 from submission.core.addresses import Login
@@ -381,19 +379,16 @@ async def test_a_store_out_of_order_is_not_a_wrong_password(tmp_path: Path) -> N
 
 
 async def test_the_log_tells_reasons_and_no_secrets(
-    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    folder: Path, caplog: pytest.LogCaptureFixture, logged: Callable[[], list[dict[str, object]]]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    stream = io.StringIO()
-    monkeypatch.setattr(logs, "_output", logs._Output("logfmt", stream))
     async with session(make_settings(folder)) as client:
         await client.auth(BAD)
         await client.auth(b"PLAIN !")
         await client.auth(b"PLAIN", b"*")
         await client.auth(GOOD)
-    ours = stream.getvalue()
-    assert ours.count("event=auth") == ours.count("\n") == 4
-    text = ours + repr([vars(record) for record in caplog.records])
+    assert [line["event"] for line in logged()] == ["auth"] * 4
+    text = repr(logged()) + repr([vars(record) for record in caplog.records])
     for secret in (
         PASSWORD,
         "wrong",
