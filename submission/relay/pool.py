@@ -25,7 +25,7 @@ MAX_USES = 500
 MAX_KEPT = 16
 """Connections kept unused in one process."""
 MAX_CONNECTING = 8
-"""Connections waiting for a greeting at a time: sendmail's listen queue holds 10."""
+"""Connections waiting for a greeting at a time, of all workers: sendmail's listen queue holds 10."""
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 """Seconds after a refused connection in which no other is tried; doubles from the first to the last."""
 
@@ -33,11 +33,12 @@ FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 class Pool:
     """The relay as one process sees it."""
 
-    def __init__(self, settings: RelaySettings, hostname: str) -> None:
+    def __init__(self, settings: RelaySettings, hostname: str, workers: int = 1) -> None:
+        """`workers` is how many processes have a pool like this one."""
         self.settings = settings
         self.hostname = hostname
         self._kept: deque[Connection] = deque()
-        self._connecting = asyncio.Semaphore(MAX_CONNECTING)
+        self._connecting = asyncio.Semaphore(max(MAX_CONNECTING // workers, 1))
         self._pause = 0.0
         self._paused_until = 0.0
         self.extensions: Mapping[str, str] = MappingProxyType({})

@@ -23,12 +23,13 @@ def stage() -> Iterator[Callable[[Transcript], Stage]]:
         stages: dict[str, Stage] = {}
 
         def find(transcript: Transcript) -> Stage:
-            if transcript.settings not in stages:
-                sink = stack.enter_context(Sink())
+            wish = transcript.settings + "".join(f"\n# {keyword}" for keyword in transcript.keywords)
+            if wish not in stages:
+                sink = stack.enter_context(Sink(transcript.behaviour))
                 server = Server(stack.enter_context(public_folder()), sink.address, transcript.wanted)
                 server.add_user("alice", "sesame")
-                stages[transcript.settings] = stack.enter_context(server), sink
-            return stages[transcript.settings]
+                stages[wish] = stack.enter_context(server), sink
+            return stages[wish]
 
         yield find
 

@@ -14,13 +14,13 @@ import queue
 import re
 import socket
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.network import PATIENCE
 from tests.support.server import Server, Settings
-from tests.support.sink import Answer, Sink, script
+from tests.support.sink import KEYWORDS, Answer, Sink, script
 
 ANYTHING = "<...>"
 UNTOLD = ("EHLO", "HELO", "RSET", "NOOP", "QUIT")
@@ -56,13 +56,15 @@ class Transcript:
     listener: str
     settings: str
     """TOML."""
+    keywords: tuple[str, ...]
+    """What the relay offers besides the usual."""
     steps: tuple[Step, ...]
 
     @classmethod
     def read(cls, path: Path) -> Transcript:
         """Parse a file. Raises ValueError for what is no transcript."""
         steps = []
-        headers: dict[str, list[str]] = {"Listener": [], "Setting": []}
+        headers: dict[str, list[str]] = {"Listener": [], "Setting": [], "Relay": []}
         for number, line in enumerate(path.read_text().splitlines(), 1):
             name, _, value = line.partition(": ")
             match = _STEP.fullmatch(line)
@@ -75,7 +77,12 @@ class Transcript:
             elif line.strip() and not line.startswith("#"):
                 raise ValueError(f"{path}:{number}: no step of a transcript: {line}")
         listener, *_ = headers["Listener"]
-        return cls(path, listener, "\n".join(headers["Setting"]), tuple(_batches(steps)))
+        return cls(path, listener, "\n".join(headers["Setting"]), tuple(headers["Relay"]), tuple(_batches(steps)))
+
+    @property
+    def behaviour(self) -> Callable[[str], Answer]:
+        """What its relay does where the transcript doesn't say."""
+        return script(keywords=(*KEYWORDS, *self.keywords))
 
     @property
     def wanted(self) -> Settings:
@@ -86,7 +93,7 @@ class Transcript:
 def play(transcript: Transcript, server: Server, sink: Sink) -> None:
     """Play a transcript against a running server whose relay is `sink`. Raises DialogueError."""
     sink.disconnect()
-    relay = _Relay(sink)
+    relay = _Relay(sink, transcript.behaviour)
     client = _Client(server, transcript.listener)
     try:
         for step in transcript.steps:
@@ -241,9 +248,9 @@ def _unescape(escape: str) -> str:
 class _Relay:
     """The mail system: what it is asked, and what it answers."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, usual: Callable[[str], Answer]) -> None:
         self._sink = sink
-        self._usual = script()
+        self._usual = usual
         self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
         self._content = False
         self.heard: list[str] = []

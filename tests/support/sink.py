@@ -7,6 +7,7 @@ It asks a function what to do at each step. `script` makes one that takes everyt
     "RCPT TO:<bob@example.com>"     any longer beginning of a command line wins over a shorter one
     "content"                       once DATA was answered with 354, before a single line of the message is read
     "."                             in place of the reply to the final dot
+    "BDAT"                          in place of the reply to a chunk, once it was read
 
 What happens is an Answer, or a list of them, one for each time that the step is reached; the last one stays. Every
 octet that arrives is kept by connection, and as lines, over all connections, in `lines`.
@@ -171,6 +172,8 @@ class Connection:
     def _serve_commands(self) -> None:
         while line := self._lines.get():
             step = line.decode("latin-1").rstrip("\r\n")
+            if step.upper().startswith("BDAT ") and not self._take_chunk(int(step.split()[1])):
+                return
             answer = self._sink.answer(step)
             if not self._carry_out(answer) or step.upper() == "QUIT":
                 return
@@ -186,6 +189,12 @@ class Connection:
                 return True
             lines.append(line)
         return False
+
+    def _take_chunk(self, size: int) -> bool:
+        """Read a chunk, which has to end with a line: the octets are counted line by line."""
+        while size > 0 and (line := self._lines.get()):
+            size -= len(line)
+        return size == 0
 
     def _do(self, step: str) -> bool:
         return self._carry_out(self._sink.answer(step))
