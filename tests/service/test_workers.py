@@ -170,6 +170,9 @@ def test_a_session_is_resumed_by_another_worker(server: Server) -> None:
             assert worker is not None
             session = sock.session
             seen.add(worker)
+            sock.sendall(b"QUIT\r\n")
+            while sock.recv(100):  # until it is over, and no more counted
+                pass
 
 
 def test_workers_whose_supervisor_is_killed_end(installation: Server, events: Events) -> None:

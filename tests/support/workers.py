@@ -9,8 +9,8 @@ from pathlib import Path
 
 def find_worker(pids: Iterable[int], client_port: int) -> int | None:
     """The process among `pids` that holds the other end of the connection from this port of 127.0.0.1."""
-    link = f"socket:[{_inode(client_port)}]"
-    return next((pid for pid in pids if link in _descriptors(pid)), None)
+    links = _links(client_port)
+    return next((pid for pid in pids if not links.isdisjoint(_descriptors(pid))), None)
 
 
 def _descriptors(pid: int) -> Iterator[str]:
@@ -21,13 +21,10 @@ def _descriptors(pid: int) -> Iterator[str]:
                 yield str(descriptor.readlink())
 
 
-def _inode(client_port: int) -> str:
-    """That of the socket whose other end has this port."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[2] == f"0100007F:{client_port:04X}":
-            return fields[9]
-    return "none"
+def _links(client_port: int) -> set[str]:
+    """What descriptors of sockets whose other end has this port lead to; one of another server's may be among them."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return {f"socket:[{row[9]}]" for row in rows if row[2] == f"0100007F:{client_port:04X}"}
 
 
 def is_alive(pid: int) -> bool:
