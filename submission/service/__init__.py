@@ -50,7 +50,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     workers = settings.workers or cpus
     places = Places(workers, settings.limits)
     threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
-    inheritance = Inheritance(settings, sockets, contexts, places, threads, make_loop)
+    inheritance = Inheritance(settings, sockets, contexts, places, workers, threads, make_loop)
 
     def serve(station: Station) -> None:
         work(station, inheritance)

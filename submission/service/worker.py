@@ -45,6 +45,7 @@ class Inheritance:
     contexts: dict[str, ssl.SSLContext]
     """One for each TLS floor that some listener has."""
     places: Places
+    workers: int
     threads: int
     """How many hash passwords in each worker."""
     make_loop: Callable[[], asyncio.AbstractEventLoop]
@@ -86,7 +87,7 @@ def _fit_buffers() -> None:
 async def _serve(station: Station, inheritance: Inheritance) -> None:
     settings = inheritance.settings
     stopping = _obey(station)
-    pool = Pool(settings.relay, settings.hostname)
+    pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:
         authenticator = open_authenticator(settings, inheritance.threads)
     except StoreUnavailableError as error:
