@@ -25,6 +25,10 @@ from benchmarks.turns import Results, Step, take_turns
 PEERS: tuple[Peer, ...] = (Ours(), dovecot.TUNED, dovecot.INSTALLED, Postfix(), Nginx(), Haraka(), SendmailItself())
 
 
+WIDTH = 180
+"""Columns of the table where no terminal says how many there are."""
+
+
 def _chosen(_: click.Context, __: click.Parameter, names: str) -> list[Peer]:
     known = {peer.name: peer for peer in PEERS}
     wanted = names.split(",") if names else list(known)
@@ -47,7 +51,7 @@ def main(quick: bool, rounds: int | None, peers: list[Peer], document: bool) -> 
         signal.signal(number, _interrupt)
     scale = measures.QUICK if quick else measures.FULL
     scale = dataclasses.replace(scale, rounds=rounds or scale.rounds)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     results = Results()
     for peer in peers:
         if reason := peer.missing():

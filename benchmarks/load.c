@@ -29,7 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REPLY = 8192, EVENTS = 64, OPENING = 32 /* logins under way at a time, with --pause */ };
+enum { REPLY = 8192, EVENTS = 64, OPENING = 32 /* logins under way at a time, with --pause */,
+       PATIENCE = 60000 /* milliseconds */ };
 
 enum step { GREETING, HELLO, STARTTLS, HANDSHAKE, HELLO_AGAIN, AUTH, RESTING, ENVELOPE, CONTENT, QUIT };
 
@@ -76,7 +77,8 @@ static double now(void) {
 }
 
 static void give_up(const struct client *client, const char *why) {
-    fprintf(stderr, "load: at %s: %s\n", client ? script[client->step].name : "start", why);
+    if (client) fprintf(stderr, "load: at %s: %s\n", script[client->step].name, why);
+    else fprintf(stderr, "load: %s\n", why);
     exit(1);
 }
 
@@ -271,7 +273,8 @@ static void advance(struct client *client) {
 static void run_until(const long *counter, long value) {
     struct epoll_event events[EVENTS];
     while (*counter < value) {
-        int count = epoll_wait(epoll, events, EVENTS, -1);
+        int count = epoll_wait(epoll, events, EVENTS, PATIENCE);
+        if (!count) give_up(NULL, "no answer to anybody for a minute");
         for (int i = 0; i < count; i++) advance(events[i].data.ptr);
     }
 }

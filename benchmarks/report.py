@@ -30,7 +30,7 @@ ABSENT = "-"
 def table(peers: Sequence[Peer], results: Results) -> Table:
     """For the terminal."""
     head, *rows = _cells(peers, results)
-    drawn = Table(head[0], *(Column(title, justify="right") for title in head[1:]))
+    drawn = Table(head[0], *(Column(title, justify="right", overflow="fold") for title in head[1:]))
     for row in rows:
         drawn.add_row(*(cell.replace(" (", "\n(") for cell in row))
     return drawn
@@ -70,7 +70,7 @@ def _markdown(peers: Sequence[Peer], results: Results, scale: Scale) -> str:
         "",
         *(f"- {peer.title}: {peer.version()}" for peer in peers if peer.name in results.figures),
         *(
-            f"- Left out: {peer.title}, {results.left_out[peer.name]}"
+            f"- Left out: {peer.title}, {' '.join(results.left_out[peer.name].split())}"
             for peer in peers
             if peer.name in results.left_out
         ),

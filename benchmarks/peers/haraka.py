@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks import programs
 from benchmarks.peers import Running, Site
@@ -33,8 +35,10 @@ class Haraka:
         return None if shutil.which("haraka") else "not installed (npm install --global Haraka)"
 
     def version(self) -> str:
-        """As it says itself."""
-        return f"{programs.run(['haraka', '--version']).strip()}, Node.js {programs.run(['node', '--version']).strip()}"
+        """That of its package, and of Node.js."""
+        package = Path(shutil.which("haraka") or "").resolve().parent.parent / "package.json"
+        node = programs.run(["node", "--version"]).strip()
+        return f"Haraka {json.loads(package.read_text())['version']}, Node.js {node}"
 
     @contextmanager
     def running(self, site: Site) -> Iterator[Running]:
