@@ -377,8 +377,11 @@ class Session(SMTP):
             self._end = "endless message"
         return outcome.reply
 
-    async def _skip_chunk(self, argument: bytes, refusal: Reply) -> Reply:
-        """Refuse a chunk that comes at the wrong time; the client has sent it all the same (RFC 3030 section 4.2)."""
+    async def _skip_chunk(self, argument: bytes, refusal: Reply) -> Reply | None:
+        """Refuse a chunk that comes at the wrong time; the client has sent it all the same (RFC 3030 section 4.2).
+
+        It is no error to be counted: a client that pipelines has sent it before it heard that the one before failed.
+        """
         chunk = parse_chunk(argument)
         if chunk is None:
             return self._lose_track()
@@ -386,7 +389,8 @@ class Session(SMTP):
             self._end = "endless chunk"
         else:
             await skip(self._stream, chunk.size)
-        return refusal
+        self._answers.say(refusal)
+        return None
 
     def _lose_track(self) -> Reply:
         """End, for nobody can say where the chunk ends and the next command begins."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import smtplib
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from tests.peers.conftest import PASSWORD, USER
 from tests.support import programs
+from tests.support.client import Client
 from tests.support.events import Events
 from tests.support.sendmail import Sendmail
 from tests.support.server import HOSTNAME, Server, Settings
@@ -86,6 +88,62 @@ def submit_with_swaks(server: Server, kind: str, mechanism: str, message: Path) 
     )
 
 
+def submit_with_swaks_pipelining(server: Server, kind: str, mechanism: str, message: Path) -> None:
+    message.write_bytes(MESSAGE.removesuffix(b"\r\n"))
+    run(
+        *("swaks", "--pipeline", "--server", "127.0.0.1", "--port", str(server.ports[kind])),
+        *("--tls" if kind == "starttls" else "--tls-on-connect", "--tls-verify"),
+        *("--tls-ca-path", str(server.certificate_authority)),
+        *("--auth", mechanism, "--auth-user", USER, "--auth-password", PASSWORD),
+        *("--from", SENDER, "--to", RECIPIENT, "--helo", "client.example", "--data", f"@{message}"),
+    )
+
+
+def submit_as_thunderbird(server: Server, kind: str, mechanism: str, message: Path) -> None:
+    """Thunderbird's words: its EHLO by address literal, BODY and SIZE on MAIL, DATA on its own."""
+    with Client(server, kind) as client:
+        client.say("EHLO [127.0.0.1]")
+        if kind == "starttls":
+            client.start_tls()
+            client.say("EHLO [127.0.0.1]")
+        if mechanism == "PLAIN":
+            assert client.say("AUTH PLAIN " + to_base64(f"\0{USER}\0{PASSWORD}")).startswith(b"235 ")
+        elif mechanism == "LOGIN":
+            assert client.say("AUTH LOGIN") == b"334 VXNlcm5hbWU6\r\n"
+            assert client.say(to_base64(USER)) == b"334 UGFzc3dvcmQ6\r\n"
+            assert client.say(to_base64(PASSWORD)).startswith(b"235 ")
+        else:
+            assert client.log_in(USER, PASSWORD).startswith(b"235 ")
+        octets = message.read_bytes()
+        assert client.say(f"MAIL FROM:<{SENDER}> BODY=8BITMIME SIZE={len(octets)}").startswith(b"250 ")
+        assert client.say(f"RCPT TO:<{RECIPIENT}>").startswith(b"250 ")
+        assert client.say("DATA").startswith(b"354 ")
+        assert client.send_message(octets.replace(b"\r\n.", b"\r\n..")).startswith(b"250 ")
+
+
+def submit_in_chunks(server: Server, kind: str, mechanism: str, message: Path) -> None:
+    """As a client does that knows BDAT, all in one packet."""
+    octets = message.read_bytes()
+    envelope = f"MAIL FROM:<{SENDER}> BODY=8BITMIME\r\nRCPT TO:<{RECIPIENT}>\r\n".encode()
+    with Client(server, kind) as client:
+        client.say("EHLO client.example")
+        if kind == "starttls":
+            client.start_tls()
+        client.say("EHLO client.example")
+        if mechanism == "PLAIN":
+            client.say("AUTH PLAIN " + to_base64(f"\0{USER}\0{PASSWORD}"))
+        elif mechanism == "LOGIN":
+            client.say_each("AUTH LOGIN " + to_base64(USER), to_base64(PASSWORD))
+        else:
+            client.log_in(USER, PASSWORD)
+        client.send(envelope + b"BDAT 100\r\n%bBDAT %d LAST\r\n%b" % (octets[:100], len(octets) - 100, octets[100:]))
+        assert [client.reply()[:4] for _ in range(4)] == [b"250 "] * 4
+
+
+def to_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def submit_with_msmtp(server: Server, kind: str, mechanism: str, message: Path) -> None:
     run(
         *("msmtp", "--host=127.0.0.1", f"--port={server.ports[kind]}"),
@@ -127,7 +185,18 @@ Submit = Callable[[Server, str, str, Path], None]
 
 @pytest.mark.parametrize("kind", ["starttls", "implicit"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
-@pytest.mark.parametrize("submit", [submit_with_swaks, submit_with_msmtp, submit_with_curl, submit_with_smtplib])
+@pytest.mark.parametrize(
+    "submit",
+    [
+        submit_with_swaks,
+        submit_with_swaks_pipelining,
+        submit_with_msmtp,
+        submit_with_curl,
+        submit_with_smtplib,
+        submit_as_thunderbird,
+        submit_in_chunks,
+    ],
+)
 def test_a_message_arrives_as_it_was_sent(
     submit: Submit, mechanism: str, kind: str, server: Server, sendmail: Sendmail, events: Events, message: Path
 ) -> None:

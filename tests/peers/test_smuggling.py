@@ -50,3 +50,25 @@ def test_at_most_one_message_goes_downstream(before: bytes, client: Client, sink
         octets = octets.replace(message, b"", 1)
     assert b"eve" not in octets
     assert octets.count(b"MAIL FROM:<carol@example.com>\r\n") == len(messages(before))
+
+
+@pytest.mark.parametrize("before", BREAKS, ids=repr)
+def test_nor_does_more_than_one_by_bdat_where_no_dot_ends_anything(before: bytes, client: Client, sink: Sink) -> None:
+    texts = [HEAD + before + b"." + after + SMUGGLED for after in BREAKS]
+    for text in texts:
+        cut = len(HEAD) + len(before) + 1  # right behind the dot
+        envelope = b"MAIL FROM:<carol@example.com>\r\nRCPT TO:<alice@test.example>\r\n"
+        client.send(envelope + b"BDAT %d\r\n%bBDAT %d LAST\r\n%b" % (cut, text[:cut], len(text) - cut, text[cut:]))
+        heard = [client.reply() for _ in range(4)]
+        assert all(reply.startswith(b"250 ") for reply in heard[:2])
+        assert is_clean(text) == heard[3].startswith(b"250 "), text
+        assert is_clean(text) or REFUSED in heard, text
+        assert client.say("NOOP").startswith(b"250 "), text
+        client.say("RSET")
+    taken = [message for connection in sink.connections for message in connection.messages]
+    stuffed = [(b"\r\n" + text).replace(b"\r\n.", b"\r\n..")[2:] for text in texts if is_clean(text)]
+    assert [message[message.index(b"From:") :] for message in taken] == stuffed
+    octets = b"".join(bytes(connection.received) for connection in sink.connections)
+    for message in taken:
+        octets = octets.replace(message, b"", 1)
+    assert b"eve" not in octets
