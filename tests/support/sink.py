@@ -115,6 +115,7 @@ class Sink:
                 sock, _ = self._server.accept()
             except OSError:
                 return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each reply goes out at once, as scripted
             connection = Connection(self, sock)
             self.connections.append(connection)
             self._start(connection.serve)

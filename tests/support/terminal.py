@@ -7,6 +7,8 @@ import pty
 import select
 import subprocess
 import sys
+import termios
+import time
 from typing import Self
 
 from tests.support.network import PATIENCE
@@ -46,12 +48,20 @@ class Terminal:
     def answer(self, prompt: str, line: str) -> None:
         """Wait for a prompt, then type a line."""
         self.expect(prompt)
+        self._await_silence()
         self.type(line + "\n")
 
     def expect(self, prompt: str) -> None:
         """Wait until the screen ends with a prompt."""
         while not self.screen.endswith(prompt):
             assert self._read(), f"expected {prompt!r}, the program has ended: {self.screen!r}"
+
+    def _await_silence(self) -> None:
+        """Let the program turn the echo off: saslpasswd2 does so behind its prompt, and loses what was typed before."""
+        end = time.monotonic() + PATIENCE
+        while termios.tcgetattr(self._master)[3] & termios.ECHO:
+            assert time.monotonic() < end, f"what is typed is shown: {self.screen!r}"
+            time.sleep(0.001)  # there is no event for it
 
     def type(self, text: str) -> None:
         """Type without waiting for anything."""
