@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 _SIZE = re.compile(r"[0-9]{1,20}")
 _RECIPIENTS = re.compile(r"(?:^| )RCPTMAX=([1-9][0-9]{0,5})(?: |$)", re.IGNORECASE)
@@ -13,7 +14,11 @@ _RELAYED = ("8BITMIME", "DSN", "SMTPUTF8", "DELIVERBY")
 
 def message_limit(relay: Mapping[str, str], own: int) -> int:
     """Octets of a message: our limit or the relay's, whichever is smaller (RFC 1870; a relay's 0 is none)."""
-    stated = relay.get("SIZE", "")
+    return _smaller(relay.get("SIZE", ""), own)
+
+
+@lru_cache(maxsize=16)  # it is asked several times for each message
+def _smaller(stated: str, own: int) -> int:
     limit = int(stated) if _SIZE.fullmatch(stated) else 0
     return min(limit, own) if limit else own
 

@@ -35,6 +35,7 @@ class Pool:
 
     def __init__(self, settings: RelaySettings, hostname: str, workers: int = 1) -> None:
         """`workers` is how many processes have a pool like this one."""
+        self.loop = asyncio.get_running_loop()  # to ask for it costs a system call, and each message needs it
         self.settings = settings
         self.hostname = hostname
         self._kept: deque[Connection] = deque()
@@ -65,25 +66,24 @@ class Pool:
         elif connection.uses >= MAX_USES or len(self._kept) >= MAX_KEPT:
             connection.quit()
         else:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = self.loop.time()
             self._kept.append(connection)
 
     async def connect(self) -> Connection:
         """Open a connection and learn what the relay offers. Raises RelayUnreachableError."""
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
                 await self._connecting.acquire()
         except TimeoutError:
             raise RelayUnreachableError("too many connections wait for its greeting") from None
         try:
-            if loop.time() < self._paused_until:
+            if self.loop.time() < self._paused_until:
                 raise RelayUnreachableError("not tried, for it was refused a moment ago")
             connection = await connect(self.settings, self.hostname)
         except RelayUnreachableError:
-            if loop.time() >= self._paused_until:  # several that are refused at once count as one
+            if self.loop.time() >= self._paused_until:  # several that are refused at once count as one
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE), LAST_PAUSE)
-                self._paused_until = loop.time() + self._pause
+                self._paused_until = self.loop.time() + self._pause
             raise
         finally:
             self._connecting.release()
@@ -97,7 +97,7 @@ class Pool:
             self._kept.popleft().quit()
 
     def _is_old(self, connection: Connection) -> bool:
-        return connection.idle_since < asyncio.get_running_loop().time() - MAX_IDLE
+        return connection.idle_since < self.loop.time() - MAX_IDLE
 
     def close(self) -> None:
         """Part with every connection that is kept."""

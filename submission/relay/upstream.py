@@ -39,7 +39,7 @@ class Upstream:
     def __init__(self, pool: Pool, client: Client) -> None:
         self._pool = pool
         self._client = client
-        self._loop = asyncio.get_running_loop()
+        self._loop = pool.loop
         self._connection: Connection | None = None
         self._opening: asyncio.Task[None] | None = None
         self._error: RelayError | None = None

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import asyncio.selector_events
 import asyncio.sslproto
+import functools
 import os
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +94,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         authenticator = open_authenticator(settings, inheritance.threads)
     except StoreUnavailableError as error:
         raise StartError(str(error), os.EX_CONFIG) from error
-    shared = Shared(settings, pool, authenticator, lambda: datetime.now(UTC).astimezone())
+    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())))
     sessions = Sessions(inheritance.places.row(station.number))
     listeners = [
         Listener(
@@ -135,6 +137,11 @@ def _obey(station: Station) -> asyncio.Event:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all, and the supervisor decides
     station.unblock_signals()
     return stopping
+
+
+@functools.lru_cache(maxsize=1)  # many messages fall into one second
+def _local_time(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC).astimezone()
 
 
 async def _ask_relay(pool: Pool) -> None:

@@ -125,8 +125,12 @@ class ClientStream:
         if not self._input:
             self._set_deadline()
             await self._more()
-        chunk = bytes(self._input[:limit])
-        del self._input[:limit]
+        if len(self._input) <= limit:
+            chunk = bytes(self._input)
+            self._input.clear()
+        else:
+            chunk = bytes(memoryview(self._input)[:limit])
+            del self._input[:limit]
         self._resume()
         return chunk
 
