@@ -5,7 +5,7 @@ A glossary, and the order to read in:
 client      a mail program or device that submits a message to us (ports 587 and 465)
 relay       the host's own sendmail on port 25, and the connection to it that a transaction is handed over on
 session     one connection of a client, from greeting to close
-transaction MAIL, RCPT..., DATA: one message, relayed while the client waits (RFC 5321 section 3.3)
+transaction MAIL, RCPT..., DATA or BDAT: one message, relayed while the client waits (RFC 5321 section 3.3)
 identity    why a client may send: it authenticated, or an entry in a table names its address
 login       user@realm, the name that somebody authenticates with
 mechanism   one SASL dialogue (RFC 4422), such as PLAIN or CRAM-MD5
