@@ -14,7 +14,6 @@ import os
 import pwd
 import signal
 import socket
-import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,8 @@ from submission.credentials import open_authenticator, warm_up
 from submission.credentials.store import StoreUnavailableError
 from submission.relay.upstream import Pool, RelayError
 from submission.smtp.listener import BindError, Listener, Sessions, Shared, bind
-from submission.smtp.tls import make_context
+from submission.smtp.pem import CertificateError
+from submission.smtp.tls import ServerTls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ DRAIN = 30.0
 """Seconds that transactions have to end in once the service is told to stop."""
 SWEEP = 15.0
 """Seconds between looks at the relay's idle connections."""
+WATCH = 5.0
+"""Seconds between looks at the files of certificates and keys."""
 
 
 class StartError(Exception):
@@ -49,11 +51,11 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         sockets = [(listen, bind(listen)) for listen in settings.listen]
     except BindError as error:
         raise StartError(str(error), os.EX_UNAVAILABLE) from error
-    contexts = _contexts(settings)
+    tls = _open_tls(settings)
     _load_everything()
     drop_root(settings.user)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, sockets, contexts, on_ready))
+        runner.run(_serve(settings, sockets, tls, on_ready))
 
 
 def drop_root(user: str) -> None:
@@ -93,24 +95,18 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def _contexts(settings: Settings) -> dict[str, ssl.SSLContext]:
-    """A TLS context for each floor that some listener has."""
-    certificate, key = settings.tls.certificate, settings.tls.key
-    floors = {listen.tls_minimum for listen in settings.listen if listen.tls != "none"}
-    if not floors:
-        return {}
-    if certificate is None or key is None:
-        raise StartError("tls.certificate and tls.key are missing", os.EX_CONFIG)
+def _open_tls(settings: Settings) -> ServerTls:
+    """TLS for all listeners, while root can still read every key."""
     try:
-        return {floor: make_context(certificate, key, floor) for floor in floors}
-    except OSError as error:
-        raise StartError(f"{certificate}, {key}: {error}", os.EX_CONFIG) from error
+        return ServerTls(settings.tls, settings.tls_minimums, datetime.now(UTC))
+    except CertificateError as error:
+        raise StartError(str(error), os.EX_CONFIG) from error
 
 
 async def _serve(
     settings: Settings,
     sockets: list[tuple[Listen, socket.socket]],
-    contexts: dict[str, ssl.SSLContext],
+    tls: ServerTls,
     on_ready: Callable[[], None],
 ) -> None:
     stopping = asyncio.Event()
@@ -125,15 +121,19 @@ async def _serve(
     shared = Shared(settings, pool, authenticator, lambda: datetime.now(UTC).astimezone())
     sessions = Sessions(settings)
     listeners = [
-        Listener(listen, sock, shared, sessions, contexts.get(listen.tls_minimum) if listen.tls != "none" else None)
+        Listener(listen, sock, shared, sessions, tls.context(listen.tls_minimum) if listen.tls != "none" else None)
         for listen, sock in sockets
     ]
+    hangup = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    if tls.has_changed():  # since it was made, which is long ago for a process that takes another's place
+        reload(tls)
     await _ask_relay(pool)
     for listener in listeners:
         await listener.start()
     on_ready()
     _notify(b"READY=1")
-    sweeping = loop.create_task(_sweep(pool))
+    sweeping, watching = loop.create_task(_sweep(pool)), loop.create_task(_watch(tls, hangup))
     await stopping.wait()
     logs.event("stopping")
     _notify(b"STOPPING=1")
@@ -141,6 +141,7 @@ async def _serve(
         listener.stop()
     await sessions.drain(DRAIN)
     sweeping.cancel()
+    watching.cancel()
     pool.close()
     authenticator.close()
 
@@ -167,3 +168,22 @@ async def _sweep(pool: Pool) -> None:
         pool.sweep()
         if not pool.extensions:  # it was started after us, and clients are offered less than it has
             await _ask_relay(pool)
+
+
+async def _watch(tls: ServerTls, hangup: asyncio.Event) -> None:
+    """Take renewed certificates: as soon as we are told to, or when a file has changed."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH):
+                await hangup.wait()
+        if hangup.is_set() or await asyncio.to_thread(tls.has_changed):
+            hangup.clear()
+            await asyncio.to_thread(reload, tls)
+
+
+def reload(tls: ServerTls) -> None:
+    """Serve what the files of certificates and keys hold now, or go on as before and log why."""
+    try:
+        tls.reload(datetime.now(UTC))
+    except CertificateError as error:
+        logs.event("certificate-refused", reason=str(error))

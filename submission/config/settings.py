@@ -217,6 +217,11 @@ class Settings(_Table):
     log: Log = Log()
     metrics: Metrics = Metrics()
 
+    @property
+    def tls_minimums(self) -> tuple[TlsVersion, ...]:
+        """The lowest versions that listeners ask for, each once; none where nobody speaks TLS."""
+        return tuple(dict.fromkeys(listener.tls_minimum for listener in self.listen if listener.tls != "none"))
+
     def effective(self) -> str:
         """The settings as a TOML file that says the same: every key, defaults included."""
         return toml(self)
