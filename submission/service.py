@@ -113,6 +113,8 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    hangup = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
     pool = Pool(settings.relay, settings.hostname)
     try:
         authenticator = open_authenticator(settings)
@@ -124,8 +126,6 @@ async def _serve(
         Listener(listen, sock, shared, sessions, tls.context(listen.tls_minimum) if listen.tls != "none" else None)
         for listen, sock in sockets
     ]
-    hangup = asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, hangup.set)
     if tls.has_changed():  # since it was made, which is long ago for a process that takes another's place
         reload(tls)
     await _ask_relay(pool)

@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,9 @@ def unescape(text: str) -> str:
 def _restored_logging() -> Iterator[None]:
     """Configuring is for a whole process; another test's is a process of its own."""
     root, ours = logging.getLogger(), logging.getLogger("submission")
-    handlers, levels = root.handlers[:], (root.level, ours.level)
+    handlers, levels, hook = root.handlers[:], (root.level, ours.level), sys.unraisablehook
     yield
+    sys.unraisablehook = hook
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
@@ -234,3 +236,14 @@ def test_aiosmtpd_has_nothing_to_say(name: str) -> None:
     logging.getLogger(name).warning("login_data: alice/secret")
     logging.getLogger(name).critical("Subject: secret")
     assert stream.getvalue() == ""
+
+
+def test_what_can_be_raised_nowhere_is_a_line() -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("a\nb")
+
+    stream = configured()
+    Broken()
+    [line] = lines(stream)
+    assert parse(line) | {"at": ""} == {"event": "exception-ignored", "error": "ValueError: a\nb", "at": ""}

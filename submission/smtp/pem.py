@@ -53,14 +53,15 @@ def read_certificate(file: Path) -> Certificate:
     return _parsed(file, lambda data: _certificate(file, data), "must be a certificate and its chain in PEM format")
 
 
-def check_key(file: Path, certificate: Certificate | None) -> None:
-    """See to it that a file holds a private key, and that of the certificate where there is one.
+def read_public_key(file: Path, certificate: Certificate | None) -> PublicKeyTypes:
+    """The public half of the private key in a file, which has to be the certificate's where there is one.
 
     Raises CertificateError.
     """
     public_key = _parsed(file, _public_key, "must be a private key in PEM format without passphrase")
     if certificate is not None and public_key != certificate.public_key:
         raise CertificateError(f'"{file}" is not the key of "{certificate.file}"')
+    return public_key
 
 
 def _parsed(file: Path, parse: Callable[[bytes], _T], wish: str) -> _T:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from submission import logs
 from submission.config.settings import Tls, TlsVersion
-from submission.smtp.pem import Certificate, CertificateError, check_key, read_certificate
+from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
 
 _VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -133,7 +133,7 @@ def _pairs(settings: Tls) -> Mapping[str, _Pair]:
 
 def _read(pair: _Pair) -> Certificate:
     certificate = read_certificate(pair.certificate)
-    check_key(pair.key, certificate)
+    read_public_key(pair.key, certificate)
     return certificate
 
 

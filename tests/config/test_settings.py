@@ -155,11 +155,9 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert (second.address, second.tls) == (UnixAddress(tmp_path / "run/submission.sock"), "none")
     assert (first.pop_before_smtp, second.pop_before_smtp) == (False, True)
     assert (settings.tls.certificate, settings.tls.key) == (tmp_path / "server.pem", Path("/etc/ssl/server.key"))
-XX
-    assert (settings.tls.sni[0].certificate, settings.tls.sni[1].key) == (
-        tmp_path / "org.pem",
-        Path("/etc/ssl/org.key"),
-    )
+    mail, others = settings.tls.sni
+    assert (mail.name, others.name) == ("mail.example.org", "*.example.org")
+    assert (mail.certificate, others.key) == (tmp_path / "org.pem", Path("/etc/ssl/org.key"))
     assert settings.auth.mechanisms == ("CRAM-MD5", "PLAIN")
     assert (settings.auth.require_tls, settings.auth.realm) == (False, "example.com")
     assert settings.auth.exempt == (ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::1"))
