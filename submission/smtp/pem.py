@@ -49,7 +49,10 @@ class Certificate:
 
 
 def read_certificate(file: Path) -> Certificate:
-    """The server's certificate of a file; the chain behind it has to parse too. Raises CertificateError."""
+    """The server's certificate of a file, and see that what follows can be parsed too. Raises CertificateError.
+
+    A last one that lacks its end is overlooked here, and refused by OpenSSL.
+    """
     return _parsed(file, lambda data: _certificate(file, data), "must be a certificate and its chain in PEM format")
 
 
