@@ -56,6 +56,7 @@ def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> 
     root.handlers[:] = [_Foreign()]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
+    sys.unraisablehook = _unraisable
     for name in _TELLTALES:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -152,6 +153,15 @@ def _text(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Log in a line what Python can raise nowhere, and would print a page of.
+
+    Clients can bring it about: with the name of a server that isn't ASCII, of which the ssl module complains so.
+    """
+    if unraisable.exc_value is not None:
+        failure("exception-ignored", unraisable.exc_value)
 
 
 def _describe(error: BaseException) -> dict[str, object]:

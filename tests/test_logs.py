@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,10 +39,11 @@ def unescape(text: str) -> str:
 @pytest.fixture(autouse=True)
 def _restored_logging() -> Iterator[None]:
     """Configuring is for a whole process; another test's is a process of its own."""
-    root, output = logging.getLogger(), logs._output
+    root, output, hook = logging.getLogger(), logs._output, sys.unraisablehook
     handlers, level = root.handlers[:], root.level
     yield
     logs._output = output
+    sys.unraisablehook = hook
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
@@ -234,3 +236,14 @@ def test_aiosmtpd_has_nothing_to_say(name: str) -> None:
     logging.getLogger(name).warning("login_data: alice/secret")
     logging.getLogger(name).critical("Subject: secret")
     assert stream.getvalue() == ""
+
+
+def test_what_can_be_raised_nowhere_is_a_line() -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("a\nb")
+
+    stream = configured()
+    Broken()
+    [line] = lines(stream)
+    assert parse(line) | {"at": ""} == {"event": "exception-ignored", "error": "ValueError: a\nb", "at": ""}

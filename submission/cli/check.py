@@ -9,21 +9,19 @@ from __future__ import annotations
 import datetime
 import os
 import pwd
-import ssl
 import stat
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import click
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from submission.cli.options import configuration
 from submission.config import ConfigError, Settings, load
+from submission.config.settings import TlsVersion
 from submission.config.values import UnixAddress
+from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
+from submission.smtp.tls import make_context
 
 EXPIRES_SOON = datetime.timedelta(days=14)
 
@@ -69,8 +67,7 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
     for number, listener in enumerate(settings.listen):
         if isinstance(listener.address, UnixAddress) and not listener.address.path.parent.is_dir():
             yield Finding(f"listen[{number}].address", f'"{listener.address.path.parent}" is not a folder')
-    if settings.tls.certificate is not None and settings.tls.key is not None:
-        yield from _certificate_and_key(settings.tls.certificate, settings.tls.key, now)
+    yield from _certificates(settings, user, now)
 
 
 def _user(name: str) -> pwd.struct_passwd | None:
@@ -122,52 +119,74 @@ def _mode(key: str, path: Path, widest: int) -> Iterator[Finding]:
         yield Finding(key, f'"{path}" has mode {mode:04o}, must be {widest:04o} or stricter')
 
 
-def _certificate_and_key(certificate_file: Path, key_file: Path, now: datetime.datetime) -> Iterator[Finding]:
-    """Whether both can be read, belong together and are good for now."""
-    wish = "must be a certificate and its chain in PEM format"
-    certificate = yield from _parsed("tls.certificate", certificate_file, _certificate, wish)
+def _certificates(settings: Settings, user: pwd.struct_passwd | None, now: datetime.datetime) -> Iterator[Finding]:
+    """Whether every certificate and key can be used, by themselves, together and by the listeners."""
+    minimum = max(settings.tls_minimums, default=settings.tls.minimum)
+    if settings.tls.certificate is not None and settings.tls.key is not None:
+        yield from _pair("tls", settings.tls.certificate, settings.tls.key, minimum, user, now)
+    for number, sni in enumerate(settings.tls.sni):
+        yield from _pair(f"tls.sni[{number}]", sni.certificate, sni.key, minimum, user, now)
+
+
+def _pair(
+    table: str,
+    certificate_file: Path,
+    key_file: Path,
+    minimum: TlsVersion,
+    user: pwd.struct_passwd | None,
+    now: datetime.datetime,
+) -> Iterator[Finding]:
+    certificate = yield from _tried(f"{table}.certificate", lambda: read_certificate(certificate_file))
     if certificate is not None:
-        yield from _dates(certificate, now)
-    wish = "must be a private key in PEM format without passphrase"
-    public_key = yield from _parsed("tls.key", key_file, _public_key, wish)
-    yield from _mode("tls.key", key_file, 0o640)
-    if certificate is None or public_key is None:
+        yield from _dates(f"{table}.certificate", certificate, now)
+    key = yield from _tried(f"{table}.key", lambda: read_public_key(key_file, certificate))
+    yield from _mode(f"{table}.key", key_file, 0o640)
+    if certificate is None or key is None:
         return
-    if certificate.public_key() != public_key:
-        yield Finding("tls.key", f'"{key_file}" is not the key of "{certificate_file}"')
-        return
+    yield from _tried(f"{table}.certificate", lambda: make_context(minimum, certificate_file, key_file))
+    if os.geteuid() == 0 and user is not None:
+        yield from _closed(f"{table}.certificate", certificate_file, user)
+        yield from _closed(f"{table}.key", key_file, user)
+
+
+def _tried(key: str, read: Callable[[], _T]) -> Generator[Finding, None, _T | None]:
+    """What `read` gives, or None and a finding."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_file, key_file)
-    except ssl.SSLError as error:
-        yield Finding("tls.certificate", f'"{certificate_file}" is refused by OpenSSL: {error.reason}')
+        return read()
+    except CertificateError as error:
+        yield Finding(key, str(error))
+        return None
 
 
-def _parsed(key: str, path: Path, parse: Callable[[bytes], _T], wish: str) -> Generator[Finding, None, _T | None]:
-    """What `parse` makes of a file, or None and a finding."""
+def _dates(key: str, certificate: Certificate, now: datetime.datetime) -> Iterator[Finding]:
+    objection = certificate.objection(now)
+    if objection is not None:
+        yield Finding(key, objection)
+    elif certificate.end - now < EXPIRES_SOON:
+        yield Finding(key, f"expires at {certificate.end:%Y-%m-%d %H:%M} UTC", is_warning=True)
+
+
+def _closed(key: str, file: Path, user: pwd.struct_passwd) -> Iterator[Finding]:
+    """Whether the service will be able to read a file again once it has dropped root."""
+    if not _may_read(file, user):
+        text = "so a renewed one is served after a restart only; let a group of that user read it (chgrp, chmod 640)"
+        yield Finding(
+            key, f'"{file}" cannot be read by {user.pw_name}, {text} and enter the folders above', is_warning=True
+        )
+
+
+def _may_read(file: Path, user: pwd.struct_passwd) -> bool:
+    """Whether `user` may, by the system's own word: it knows of groups, access lists and the folders above."""
+    groups, group = os.getgroups(), os.getegid()
     try:
-        return parse(path.read_bytes())
-    except OSError as error:
-        yield Finding(key, f'"{path}": {error.strerror}, {wish}')
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # all that cryptography raises; some texts fill a page
-        yield Finding(key, f'"{path}" cannot be used, {wish}')
-    return None
-
-
-def _certificate(data: bytes) -> x509.Certificate:
-    certificate = x509.load_pem_x509_certificates(data)[0]
-    certificate.public_key()  # raises where its kind is unknown
-    return certificate
-
-
-def _public_key(data: bytes) -> PublicKeyTypes:
-    return load_pem_private_key(data, password=None).public_key()
-
-
-def _dates(certificate: x509.Certificate, now: datetime.datetime) -> Iterator[Finding]:
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if now < begin:
-        yield Finding("tls.certificate", f"is valid from {begin:%Y-%m-%d %H:%M} UTC on only")
-    elif now > end:
-        yield Finding("tls.certificate", f"expired at {end:%Y-%m-%d %H:%M} UTC")
-    elif end - now < EXPIRES_SOON:
-        yield Finding("tls.certificate", f"expires at {end:%Y-%m-%d %H:%M} UTC", is_warning=True)
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setegid(user.pw_gid)
+        os.seteuid(user.pw_uid)
+        with file.open("rb"):
+            return True
+    except PermissionError:
+        return False
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)

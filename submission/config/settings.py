@@ -8,6 +8,7 @@ several keys runs once each of them is right by itself; it hangs on the last of 
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, TypeVar
@@ -28,6 +29,7 @@ from submission.config.values import (
     Realm,
     RelayAddress,
     Seconds,
+    ServerName,
     Several,
     StateFile,
     StoreUrl,
@@ -75,6 +77,14 @@ class Listen(_Table):
     pop_before_smtp: bool = True
 
 
+class Sni(_Table):
+    """The certificate for clients that ask for a certain name (RFC 6066 section 3)."""
+
+    name: ServerName
+    certificate: FilePath
+    key: FilePath
+
+
 class Tls(_Table):
     """What clients see of us under TLS."""
 
@@ -82,7 +92,19 @@ class Tls(_Table):
     key: OptionalPath = None
     minimum: TlsVersion = "1.2"
     client_ca: Annotated[OptionalPath, only(None)] = None
-    sni: Annotated[Tables, only(())] = ()
+    sni: Several[Sni] = ()
+
+    @field_validator("sni")
+    @classmethod
+    def _sni(cls, entries: tuple[Sni, ...]) -> tuple[Sni, ...]:
+        """Refuse a name that is there twice."""
+        count = Counter(entry.name for entry in entries)
+        faults = {
+            f"tls.sni[{number}].name": f'"{entry.name}" is there more than once'
+            for number, entry in enumerate(entries)
+            if count[entry.name] > 1
+        }
+        return _unless(faults, entries)
 
 
 class Auth(_Table):
@@ -196,6 +218,11 @@ class Settings(_Table):
     pop_before_smtp: PopBeforeSmtp = PopBeforeSmtp()
     log: Log = Log()
     metrics: Metrics = Metrics()
+
+    @property
+    def tls_minimums(self) -> tuple[TlsVersion, ...]:
+        """The lowest versions that listeners ask for, each once; none where nobody speaks TLS."""
+        return tuple(dict.fromkeys(listener.tls_minimum for listener in self.listen if listener.tls != "none"))
 
     def effective(self) -> str:
         """The settings as a TOML file that says the same: every key, defaults included."""

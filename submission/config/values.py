@@ -166,6 +166,13 @@ def _domain(value: str) -> str:
     return value
 
 
+def _server_name(value: str) -> str:
+    name = value.removeprefix("*.")
+    if not _DOMAIN.fullmatch(name) or name.rpartition(".")[2].isdigit():  # addresses are not asked for
+        raise ValueError('must be a host name such as "mail.example.com" or "*.example.com", in ASCII')
+    return value.lower()
+
+
 def _realm(value: str) -> str:
     if value and ("@" in value or " " in value):
         raise ValueError("must hold neither @ nor blanks")
@@ -229,6 +236,8 @@ FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 StateFile: TypeAlias = Annotated[Path, BeforeValidator(_relative_path)]
 OptionalPath: TypeAlias = Annotated[Path | None, BeforeValidator(_path_or_none)]
 Domain: TypeAlias = Annotated[str, AfterValidator(_domain)]
+ServerName: TypeAlias = Annotated[str, AfterValidator(_server_name)]
+"""In lower case; "*." at the front stands for one label of any name."""
 Realm: TypeAlias = Annotated[str, AfterValidator(_realm)]
 SystemUser: TypeAlias = Annotated[str, AfterValidator(_system_user)]
 Mechanism: TypeAlias = Annotated[str, AfterValidator(_mechanism)]

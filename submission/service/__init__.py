@@ -13,7 +13,7 @@ import os
 import pwd
 import resource
 import socket
-import ssl
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from submission import logs
@@ -23,9 +23,10 @@ from submission.credentials.store import StoreUnavailableError
 from submission.service.errors import StartError
 from submission.service.supervisor import Station, Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop, work
+from submission.smtp.pem import CertificateError
 from submission.smtp.places import Places
 from submission.smtp.sockets import BindError, address_of, bind_all
-from submission.smtp.tls import make_context
+from submission.smtp.tls import ServerTls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ SPARE_DESCRIPTORS = 256
 def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
     sockets = _bind(settings)
-    contexts = _contexts(settings)
+    tls = _open_tls(settings)
     _load_everything()
     make_loop = find_event_loop()
     _raise_descriptor_limit(2 * settings.limits.connections + SPARE_DESCRIPTORS)
@@ -50,7 +51,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     workers = settings.workers or cpus
     places = Places(workers, settings.limits)
     threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
-    inheritance = Inheritance(settings, sockets, contexts, places, workers, threads, make_loop)
+    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop)
 
     def serve(station: Station) -> None:
         work(station, inheritance)
@@ -118,15 +119,9 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _contexts(settings: Settings) -> dict[str, ssl.SSLContext]:
-    """A TLS context for each floor that some listener has."""
-    certificate, key = settings.tls.certificate, settings.tls.key
-    floors = {listen.tls_minimum for listen in settings.listen if listen.tls != "none"}
-    if not floors:
-        return {}
-    if certificate is None or key is None:
-        raise StartError("tls.certificate and tls.key are missing", os.EX_CONFIG)
+def _open_tls(settings: Settings) -> ServerTls:
+    """TLS for all listeners, while root can still read every key."""
     try:
-        return {floor: make_context(certificate, key, floor) for floor in floors}
-    except OSError as error:
-        raise StartError(f"{certificate}, {key}: {error}", os.EX_CONFIG) from error
+        return ServerTls(settings.tls, settings.tls_minimums, datetime.now(UTC))
+    except CertificateError as error:
+        raise StartError(str(error), os.EX_CONFIG) from error

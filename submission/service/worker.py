@@ -14,7 +14,6 @@ import functools
 import os
 import signal
 import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,10 +26,12 @@ from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
+from submission.service.renewal import watch
 from submission.service.supervisor import Station
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
+from submission.smtp.tls import ServerTls
 
 DRAIN = 30.0
 """Seconds that transactions have to end in once the service is told to stop."""
@@ -44,8 +45,7 @@ class Inheritance:
 
     settings: Settings
     sockets: Sequence[tuple[Listen, socket.socket]]
-    contexts: dict[str, ssl.SSLContext]
-    """One for each TLS floor that some listener has."""
+    tls: ServerTls
     places: Places
     workers: int
     threads: int
@@ -69,11 +69,6 @@ def work(station: Station, inheritance: Inheritance) -> None:
         runner.run(_serve(station, inheritance))
 
 
-def reload() -> None:
-    """Read anew what may change under a running worker."""
-    logs.event("reloaded", pid=os.getpid())
-
-
 def _fit_buffers() -> None:
     """Have asyncio's own transports read into smaller buffers, which it sizes for bulk transfers and makes anew.
 
@@ -87,8 +82,9 @@ def _fit_buffers() -> None:
 
 
 async def _serve(station: Station, inheritance: Inheritance) -> None:
-    settings = inheritance.settings
-    stopping = _obey(station)
+    settings, tls = inheritance.settings, inheritance.tls
+    stopping, hangup = asyncio.Event(), asyncio.Event()
+    _obey(station, stopping, hangup)
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:
         authenticator = open_authenticator(settings, inheritance.threads)
@@ -98,12 +94,17 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     sessions = Sessions(inheritance.places.row(station.number))
     listeners = [
         Listener(
-            listen, sock, shared, sessions, None if listen.tls == "none" else inheritance.contexts[listen.tls_minimum]
+            listen,
+            sock,
+            shared,
+            sessions,
+            None if listen.tls == "none" else inheritance.tls.context(listen.tls_minimum),
         )
         for listen, sock in inheritance.sockets
     ]
     loop = asyncio.get_running_loop()
     sweeping = loop.create_task(_sweep(pool))
+    watching = loop.create_task(watch(tls, hangup))
     stop = loop.create_task(stopping.wait())
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
@@ -116,15 +117,15 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         listener.stop()
     await sessions.drain(DRAIN)
     sweeping.cancel()
+    watching.cancel()
     asking.cancel()
     pool.close()
     authenticator.close()
 
 
-def _obey(station: Station) -> asyncio.Event:
-    """Heed the supervisor; the event is set when it wants us to stop, or is gone."""
+def _obey(station: Station, stopping: asyncio.Event, hangup: asyncio.Event) -> None:
+    """Heed the supervisor: which event is set when it wants us to stop, or is gone, and which when to reload."""
     loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
 
     def notice_its_end() -> None:
         loop.remove_reader(station.lifeline)
@@ -133,10 +134,9 @@ def _obey(station: Station) -> asyncio.Event:
 
     loop.add_reader(station.lifeline, notice_its_end)
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all, and the supervisor decides
     station.unblock_signals()
-    return stopping
 
 
 @functools.lru_cache(maxsize=1)  # many messages fall into one second

@@ -1,9 +1,27 @@
-"""TLS as clients see it."""
+"""TLS as clients see it: from which version on, with which certificate, and how a renewed one takes its place.
+
+The listeners of one lowest version share a context for as long as the process lives, their front. It is made before
+workers are forked, and holds what must never change: the versions, the options, and the keys of session tickets, so
+that a ticket is good with every worker and after every renewal. It has no certificate. Each of these has a context of
+its own, which OpenSSL's server name callback puts on a connection once the client has said which name it wants, or that
+it wants none (SSL_set_SSL_CTX: certificate, ciphers and security level change, all the rest stays the front's).
+
+A renewal makes the contexts of the certificates anew, and takes them only if every one is good; connections keep what
+they began with.
+"""
 
 from __future__ import annotations
 
+import functools
 import ssl
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
+
+from submission import logs
+from submission.config.settings import Tls, TlsVersion
+from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
 
 _VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -12,18 +30,127 @@ _VERSIONS = {
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
 
+_CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!SHA1"
+"""For TLS 1.2: forward secrecy, no SHA-1. Named, for the default is whatever Python was built with; 1.3 has its own."""
 
-def make_context(certificate: Path, key: Path, minimum: str) -> ssl.SSLContext:
-    """A server's context. `minimum` is "1.0" to "1.3". Raises OSError, ssl.SSLError among them, for bad files.
+_OLD_CIPHERS = "DEFAULT:!PSK:!SRP:@SECLEVEL=0"
+"""Below 1.2 OpenSSL refuses every handshake at its usual security level, whatever version is named as the lowest, for
+these versions need SHA-1 signatures."""
 
-    Below 1.2 OpenSSL refuses the handshake at its usual security level whatever version is named, for those
-    versions need SHA-1 signatures: the floor is only real with the level lowered too.
-    """
+_DEFAULT = ""
+"""In the place of a name: the certificate for clients that ask for none of those that are listed."""
+
+
+class _Pair(NamedTuple):
+    """The files of a certificate with its chain, and of its key."""
+
+    certificate: Path
+    key: Path
+
+
+class ServerTls:
+    """The contexts of a process."""
+
+    def __init__(self, settings: Tls, minimums: Collection[TlsVersion], now: datetime) -> None:
+        """Read all certificates, for listeners with these lowest versions. Raises CertificateError."""
+        self._pairs = _pairs(settings) if minimums else {}
+        self._fronts = {minimum: make_context(minimum) for minimum in minimums}
+        for minimum, front in self._fronts.items():
+            front.sni_callback = functools.partial(self._choose, minimum)
+        self._certificates: Mapping[_Pair, Certificate] = {}
+        self._contexts: Mapping[tuple[TlsVersion, str], ssl.SSLContext] = {}
+        self.reload(now)
+
+    def context(self, minimum: TlsVersion) -> ssl.SSLContext:
+        """What a listener with this lowest version shakes hands with; the same object for ever."""
+        return self._fronts[minimum]
+
+    def has_changed(self) -> bool:
+        """Whether any file is another one than at the last `reload`, were it refused or not. For a thread."""
+        return self._look() != self._seen
+
+    def reload(self, now: datetime) -> None:
+        """Read all files, and serve what they hold from the next connection on. For a thread; one at a time.
+
+        Raises CertificateError if any can't be used, and goes on as before. `now` is an aware time. A certificate that
+        isn't good now is taken only where there is none that is.
+        """
+        self._seen = self._look()  # before they are read: a change from here on is one that nobody has seen
+        certificates = {pair: _read(pair) for pair in self._pairs.values()}
+        for pair, certificate in certificates.items():
+            before, objection = self._certificates.get(pair), certificate.objection(now)
+            if objection and before and not before.objection(now):
+                raise CertificateError(f'"{pair.certificate}" {objection}, and the one before it is still good')
+        contexts = {(minimum, pair): make_context(minimum, *pair) for minimum in self._fronts for pair in certificates}
+        if self.has_changed():  # what OpenSSL read need not be what we looked at
+            raise CertificateError("a file changed while it was read")
+        self._certificates = certificates
+        self._contexts = {
+            (minimum, name): contexts[minimum, pair] for minimum in self._fronts for name, pair in self._pairs.items()
+        }
+        for certificate in certificates.values():
+            _report(certificate, now)
+
+    def _look(self) -> Mapping[Path, object]:
+        return {file: _state(file) for pair in self._pairs.values() for file in pair}
+
+    def _choose(self, minimum: TlsVersion, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """Put the certificate for `name` on a connection (RFC 6066 section 3), a wildcard's if there is no other."""
+        contexts = self._contexts  # at one moment: a thread may be putting others in their place
+        name = (name or _DEFAULT).lower()
+        for wanted in (name, "*." + name.partition(".")[2]):
+            if (minimum, wanted) in contexts:
+                connection.context = contexts[minimum, wanted]
+                return
+        connection.context = contexts[minimum, _DEFAULT]
+
+
+def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """A server's context, with a certificate or as a front without one. Raises CertificateError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if minimum in ("1.0", "1.1"):
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.set_ciphers(_OLD_CIPHERS if minimum in ("1.0", "1.1") else _CIPHERS)
     context.minimum_version = _VERSIONS[minimum]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 1  # one is enough to resume with, and each costs CPU and octets
-    context.load_cert_chain(certificate, key)
+    if certificate is None:
+        return context
+    try:
+        context.load_cert_chain(certificate, key, password="")  # else it would ask the terminal
+    except ssl.SSLError as error:
+        raise CertificateError(f'"{certificate}" is refused by OpenSSL: {error.reason or error}') from error
+    except OSError as error:
+        raise CertificateError(f'"{certificate}", "{key}": {error.strerror}') from error
     return context
+
+
+def _pairs(settings: Tls) -> Mapping[str, _Pair]:
+    """The files by the name they are for."""
+    if settings.certificate is None or settings.key is None:
+        raise CertificateError("tls.certificate and tls.key are missing")
+    listed = {entry.name: _Pair(entry.certificate, entry.key) for entry in settings.sni}
+    return {_DEFAULT: _Pair(settings.certificate, settings.key)} | listed
+
+
+def _read(pair: _Pair) -> Certificate:
+    certificate = read_certificate(pair.certificate)
+    read_public_key(pair.key, certificate)
+    return certificate
+
+
+def _state(file: Path) -> object:
+    """What changes when a file is replaced, written to, or opened to other users; symbolic links are followed."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        return error.errno
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _report(certificate: Certificate, now: datetime) -> None:
+    logs.event(
+        "certificate-loaded",
+        file=certificate.file,
+        not_after=f"{certificate.end:%Y-%m-%dT%H:%M:%SZ}",
+        names=",".join(certificate.names) or None,
+        warning=certificate.objection(now),
+    )

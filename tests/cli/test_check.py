@@ -4,7 +4,7 @@ import os
 import pwd
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from submission.cli.check import Finding, examine
 from submission.cli.main import commands
 from submission.config import load
+from tests.support.server import public_folder
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -42,16 +43,23 @@ CERTIFICATE = certificate(KEY)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Everything that a right configuration points to, and that configuration."""
-    state = tmp_path / "state"
+def folder() -> Iterator[Path]:
+    """Everything that a right configuration points to, and that configuration; where `user` gets at it."""
+    with public_folder() as folder:
+        fill(folder)
+        yield folder
+
+
+def fill(folder: Path) -> None:
+    state = folder / "state"
     state.mkdir(0o750)
-    (tmp_path / "server.pem").write_bytes(CERTIFICATE)
-    (tmp_path / "server.key").write_bytes(pem(KEY))
-    (tmp_path / "server.key").chmod(0o600)
+    (folder / "server.pem").write_bytes(CERTIFICATE)
+    (folder / "server.key").write_bytes(pem(KEY))
+    (folder / "server.key").chmod(0o600)
     if IS_ROOT:
         shutil.chown(state, USER)
-    (tmp_path / "submission.toml").write_text(
+        shutil.chown(folder / "server.key", USER)
+    (folder / "submission.toml").write_text(
         f"""
         hostname = "mail.example.com"
         state_dir = "state"
@@ -59,13 +67,12 @@ def folder(tmp_path: Path) -> Path:
         [[listen]]
         address = "127.0.0.1:587"
         [[listen]]
-        address = "unix:{tmp_path}/submission.sock"
+        address = "unix:{folder}/submission.sock"
         [tls]
         certificate = "server.pem"
         key = "server.key"
         """
     )
-    return tmp_path
 
 
 def findings(folder: Path, now: datetime.datetime = NOW) -> list[Finding]:

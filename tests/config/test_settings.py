@@ -107,6 +107,14 @@ address = "systemd:submission.socket"
 certificate = "server.pem"
 key = "/etc/ssl/server.key"
 minimum = "1.3"
+[[tls.sni]]
+name = "Mail.Example.Org"
+certificate = "org.pem"
+key = "org.key"
+[[tls.sni]]
+name = "*.example.org"
+certificate = "/etc/ssl/org.pem"
+key = "/etc/ssl/org.key"
 [auth]
 mechanisms = ["cram-md5", "Plain"]
 require_tls = false
@@ -152,6 +160,9 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert (first.pop_before_smtp, second.pop_before_smtp) == (False, True)
     assert first.proxy_protocol == tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "2001:db8::7")))
     assert (settings.tls.certificate, settings.tls.key) == (tmp_path / "server.pem", Path("/etc/ssl/server.key"))
+    mail, others = settings.tls.sni
+    assert (mail.name, others.name) == ("mail.example.org", "*.example.org")
+    assert (mail.certificate, others.key) == (tmp_path / "org.pem", Path("/etc/ssl/org.key"))
     assert settings.auth.mechanisms == ("CRAM-MD5", "PLAIN")
     assert (settings.auth.require_tls, settings.auth.realm) == (False, "example.com")
     assert settings.auth.exempt == (ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::1"))
@@ -194,7 +205,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     ("key", "text", "allowed"),
     [
         ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
-        ("tls.sni", LISTEN + FILES + '[[tls.sni]]\nname = "a.example"', "[]"),
         ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', '"PLAIN", "LOGIN", "CRAM-MD5"'),
         ("store.url", LISTEN + '[store]\nurl = "sasldb2:/etc/sasldb2"', '"sqlite:FILE"'),
         ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
@@ -260,6 +270,25 @@ def test_tls_needs_a_certificate_and_a_key(tmp_path: Path, mode: str) -> None:
 def test_without_tls_no_certificate_is_needed(tmp_path: Path) -> None:
     settings = read(tmp_path, LISTEN + 'tls = "none"\n[tls]\ncertificate = ""\n')
     assert (settings.tls.certificate, settings.tls.key) == (None, None)
+
+
+def test_faults_of_a_name_have_its_place(tmp_path: Path) -> None:
+    text = LISTEN + FILES + '[[tls.sni]]\nname = "192.0.2.1"\ncertificate = ""\ncertifcate = "x"\n'
+    assert faults(tmp_path, text) == [
+        'tls.sni[0].name: "192.0.2.1" must be a host name such as "mail.example.com" or "*.example.com", in ASCII',
+        'tls.sni[0].certificate: "" must be the path of a file or folder',
+        "tls.sni[0].key: is missing, and has no default",
+        'tls.sni[0].certifcate: is unknown, did you mean "certificate"?',
+    ]
+
+
+def test_a_name_has_one_certificate(tmp_path: Path) -> None:
+    names = ("a.example", "b.example", "A.example")
+    tables = "".join(f'[[tls.sni]]\nname = "{name}"\ncertificate = "c"\nkey = "k"\n' for name in names)
+    assert faults(tmp_path, LISTEN + FILES + tables) == [
+        'tls.sni[0].name: "a.example" is there more than once',
+        'tls.sni[2].name: "a.example" is there more than once',
+    ]
 
 
 def test_a_listener_has_the_minimum_of_tls_unless_it_has_its_own(tmp_path: Path) -> None:

@@ -206,6 +206,22 @@ def test_no_domains(name: str) -> None:
     assert refused(values.Domain, name).startswith("must be a host name")
 
 
+@pytest.mark.parametrize(
+    ("name", "lower"),
+    [("Mail.Example.COM", "mail.example.com"), ("*.Example.com", "*.example.com"), ("localhost", "localhost")],
+)
+def test_server_names(name: str, lower: str) -> None:
+    assert parse(values.ServerName, name) == lower
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "*", "*.", "*mail.example.com", "mail.*.com", "*.*.com", "a.example.", "192.0.2.1", "::1", "büro.example"],
+)
+def test_no_server_names(name: str) -> None:
+    assert refused(values.ServerName, name).startswith("must be a host name")
+
+
 @pytest.mark.parametrize("realm", ["", "example.com", "EXAMPLE", "büro", "my_host"])
 def test_realms(realm: str) -> None:
     assert parse(values.Realm, realm) == realm

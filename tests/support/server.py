@@ -135,6 +135,12 @@ class Server:
             if process.stdout:
                 process.stdout.close()
 
+    def hang_up(self) -> None:
+        """Tell it that there is something to read anew."""
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        self._process.send_signal(signal.SIGHUP)
+
     def log(self, event: str = "") -> list[str]:
         """The lines that it has logged, or those about one event."""
         return [line for line in self._log.read_text().splitlines() if f"event={event}" in line]
