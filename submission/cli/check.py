@@ -18,7 +18,7 @@ import click
 
 from submission.cli.options import configuration
 from submission.config import ConfigError, Settings, load
-from submission.config.settings import TlsVersion
+from submission.config.settings import Sni, Tls, TlsVersion
 from submission.config.values import UnixAddress
 from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
 from submission.smtp.tls import make_context
@@ -120,33 +120,30 @@ def _mode(key: str, path: Path, widest: int) -> Iterator[Finding]:
 
 
 def _certificates(settings: Settings, user: pwd.struct_passwd | None, now: datetime.datetime) -> Iterator[Finding]:
-    """Whether every certificate and key can be used, by themselves, together and by the listeners."""
+    """Whether every certificate and key can be used, now and when they are renewed."""
     minimum = max(settings.tls_minimums, default=settings.tls.minimum)
-    if settings.tls.certificate is not None and settings.tls.key is not None:
-        yield from _pair("tls", settings.tls.certificate, settings.tls.key, minimum, user, now)
-    for number, sni in enumerate(settings.tls.sni):
-        yield from _pair(f"tls.sni[{number}]", sni.certificate, sni.key, minimum, user, now)
+    tables: dict[str, Tls | Sni] = {"tls": settings.tls}
+    tables |= {f"tls.sni[{number}]": entry for number, entry in enumerate(settings.tls.sni)}
+    for table, files in tables.items():
+        if files.certificate is None or files.key is None:
+            continue
+        yield from _pair(table, files.certificate, files.key, minimum, now)
+        if os.geteuid() == 0 and user is not None:
+            yield from _closed(f"{table}.certificate", files.certificate, user)
+            yield from _closed(f"{table}.key", files.key, user)
 
 
 def _pair(
-    table: str,
-    certificate_file: Path,
-    key_file: Path,
-    minimum: TlsVersion,
-    user: pwd.struct_passwd | None,
-    now: datetime.datetime,
+    table: str, certificate_file: Path, key_file: Path, minimum: TlsVersion, now: datetime.datetime
 ) -> Iterator[Finding]:
+    """Whether both can be read, belong together and are good for now."""
     certificate = yield from _tried(f"{table}.certificate", lambda: read_certificate(certificate_file))
     if certificate is not None:
         yield from _dates(f"{table}.certificate", certificate, now)
     key = yield from _tried(f"{table}.key", lambda: read_public_key(key_file, certificate))
     yield from _mode(f"{table}.key", key_file, 0o640)
-    if certificate is None or key is None:
-        return
-    yield from _tried(f"{table}.certificate", lambda: make_context(minimum, certificate_file, key_file))
-    if os.geteuid() == 0 and user is not None:
-        yield from _closed(f"{table}.certificate", certificate_file, user)
-        yield from _closed(f"{table}.key", key_file, user)
+    if certificate is not None and key is not None:
+        yield from _tried(f"{table}.certificate", lambda: make_context(minimum, certificate_file, key_file))
 
 
 def _tried(key: str, read: Callable[[], _T]) -> Generator[Finding, None, _T | None]:
@@ -186,6 +183,8 @@ def _may_read(file: Path, user: pwd.struct_passwd) -> bool:
             return True
     except PermissionError:
         return False
+    except OSError:  # a finding of its own
+        return True
     finally:
         os.seteuid(0)
         os.setegid(group)

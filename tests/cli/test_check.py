@@ -186,6 +186,62 @@ def test_what_openssl_refuses_to_serve(folder: Path) -> None:
     assert "is refused by OpenSSL: EE_KEY_TOO_SMALL" in finding.text
 
 
+def test_every_name_has_a_certificate_of_its_own(folder: Path) -> None:
+    names = ("a.com", "b.com")
+    tables = "".join(
+        f'\n[[tls.sni]]\nname = "{name}"\ncertificate = "{name}.pem"\nkey = "{name}.key"\n' for name in names
+    )
+    (folder / "submission.toml").write_text((folder / "submission.toml").read_text() + tables)
+    for name, end in (("a.com", NOW + 90 * DAY), ("b.com", NOW - DAY)):
+        (folder / f"{name}.pem").write_bytes(certificate(KEY, begin=end - 90 * DAY))
+        shutil.copy(folder / "server.key", folder / f"{name}.key")
+        shutil.chown(folder / f"{name}.key", USER)
+    (folder / "a.com.key").chmod(0o644)
+    (folder / "b.com.key").unlink()
+    assert findings(folder) == [
+        Finding("tls.sni[0].key", f'"{folder}/a.com.key" has mode 0644, must be 0640 or stricter'),
+        Finding("tls.sni[1].certificate", f"expired at {NOW - DAY:%Y-%m-%d %H:%M} UTC"),
+        Finding(
+            "tls.sni[1].key",
+            f'"{folder}/b.com.key": No such file or directory, must be a private key in PEM format without passphrase',
+        ),
+    ]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="the service runs as another user only if root starts it")
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "is_right"),
+    [
+        (USER, "root", 0o400, True),
+        ("root", "root", 0o600, False),
+        ("root", None, 0o640, True),
+        ("root", None, 0o600, False),
+        ("root", "root", 0o640, False),
+    ],
+)
+def test_root_asks_whether_the_user_can_read_a_key_again(
+    folder: Path, owner: str, group: str | None, mode: int, is_right: bool
+) -> None:
+    """A group of None is the user's own."""
+    own = pwd.getpwnam(USER).pw_gid
+    shutil.chown(folder / "server.key", owner, own if group is None else group)
+    (folder / "server.key").chmod(mode)
+    ours = (os.geteuid(), os.getegid(), os.getgroups())
+    told = findings(folder)
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == ours
+    assert [(finding.key, finding.is_warning) for finding in told] == ([] if is_right else [("tls.key", True)])
+    assert all(f"cannot be read by {USER}, so a renewed one" in finding.text for finding in told)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="the service runs as another user only if root starts it")
+def test_folders_above_a_certificate_have_to_be_open_too(folder: Path) -> None:
+    (folder / "closed").mkdir(0o700)
+    for name in ("server.pem", "server.key"):
+        (folder / name).rename(folder / "closed" / name)
+        (folder / name).symlink_to(f"closed/{name}")
+    assert [finding.key for finding in findings(folder)] == ["tls.certificate", "tls.key"]
+
+
 @pytest.mark.parametrize("mode", [0o755, 0o751, 0o701, 0o777])
 def test_others_may_not_enter_the_state_folder(folder: Path, mode: int) -> None:
     (folder / "state").chmod(mode)

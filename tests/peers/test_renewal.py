@@ -35,7 +35,7 @@ def relay(sink_of_module: Sink) -> Sink:
 @pytest.fixture(scope="module")
 def settings() -> Settings:
     other = {"name": OTHER, "certificate": f"{OTHER}.pem", "key": f"{OTHER}.key"}
-    return {"tls": {"certificate": f"{HOSTNAME}.pem", "key": f"{HOSTNAME}.key", "sni": [other]}}
+    return {"workers": 1, "tls": {"certificate": f"{HOSTNAME}.pem", "key": f"{HOSTNAME}.key", "sni": [other]}}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,8 @@ def server(request: pytest.FixtureRequest, relay: Sink, settings: Settings, auth
 def _whole(server: Server, authority: Authority) -> Iterator[None]:
     """Whatever a test leaves behind, the next finds certificates that are good, and served."""
     yield
-    for name in (HOSTNAME, OTHER):
-        renew(server, authority, name)
+    authority.issue(server.folder, OTHER)
+    renew(server, authority, HOSTNAME)
 
 
 def connect(
@@ -192,7 +192,8 @@ def test_a_key_that_only_root_can_read_is_told_with_what_to_do(server: Server, a
     assert reason.startswith(f'"{key}": Permission denied; ')
     assert "(chgrp, chmod 640)" in reason
     assert shown(server) == old
-    shutil.chown(key, USER)  # which the service notices
+    shutil.chown(key, USER)
+    server.hang_up()
     wait_until(lambda: shown(server) == new)
 
 
