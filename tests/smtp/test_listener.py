@@ -62,7 +62,7 @@ async def listening(
 
 def _context(folder: Path) -> ssl.SSLContext:
     write_certificates(folder, ["mail.example.com"])
-    return make_context(folder / "server.pem", folder / "server.key", "1.2")
+    return make_context("1.2", folder / "server.pem", folder / "server.key")
 
 
 class Client:

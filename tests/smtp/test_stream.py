@@ -469,7 +469,7 @@ async def test_a_line_that_arrives_while_replies_are_flushed_is_seen() -> None:
 def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     folder = tmp_path_factory.mktemp("certificates")
     write_certificates(folder, ["mail.example.com"])
-    return make_context(folder / "server.pem", folder / "server.key", "1.2")
+    return make_context("1.2", folder / "server.pem", folder / "server.key")
 
 
 def dialogue(sock: socket.socket, *, lines: bytes) -> bytes:
