@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sqlite3
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from submission.core.addresses import Login
 from submission.credentials.accounts import delete, set_disabled, set_password
-from submission.credentials.authenticator import MAX_WAITING, Authenticator
+from submission.credentials.authenticator import MAX_WAITING, REMEMBERED_FOR, Authenticator
 from submission.credentials.database import DatabaseStore
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, StoreUnavailableError
@@ -251,3 +252,73 @@ async def test_the_event_loop_goes_on_meanwhile(authenticator: Authenticator) ->
     begin = time.thread_time()
     assert await authenticator.check_password("alice", PASSWORD) == ALICE
     assert time.thread_time() - begin < (await cost(lambda: authenticator.check_password("alice", "wrong"), 5)) / 3
+
+
+def settle(path: Path, seconds: float = 60) -> None:
+    """Let the store have been written so long ago."""
+    status = path.stat()
+    os.utime(path, (status.st_atime - seconds, status.st_mtime - seconds))
+
+
+@pytest.fixture
+async def remembering(path: Path, authenticator: Authenticator) -> Authenticator:
+    """One that remembers alice's password in a store that didn't change since, and that has no threads to ask."""
+    settle(path)
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    authenticator._threads.shutdown()
+    return authenticator
+
+
+async def test_while_nothing_changed_a_remembered_password_needs_neither_thread_nor_store(
+    remembering: Authenticator,
+) -> None:
+    assert await remembering.check_password("alice", PASSWORD) == ALICE
+    for name, password in (("alice", "wrong"), ("Alice", PASSWORD), ("alic", "e" + PASSWORD), ("bob", PASSWORD)):
+        with pytest.raises(RuntimeError, match="shutdown"):  # it would have asked
+            await remembering.check_password(name, password)
+
+
+@pytest.mark.parametrize("when", [0, 60], ids=["just now", "a while ago"])
+@pytest.mark.parametrize("change", ["password", "disable", "delete", "somebody else's"])
+async def test_whatever_changes_in_the_store_is_asked_for_again(
+    remembering: Authenticator, store: DatabaseStore, path: Path, change: str, when: int
+) -> None:
+    match change:
+        case "password":
+            set_password(store, SEALER, ALICE, "another", may_create=False, keep_secret=True)
+        case "disable":
+            set_disabled(store, ALICE, is_disabled=True)
+        case "delete":
+            delete(store, ALICE)
+        case _:
+            set_disabled(store, CAROL, is_disabled=True)
+    settle(path, when)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await remembering.check_password("alice", PASSWORD)
+
+
+async def test_a_store_that_is_gone_is_asked_for_again(remembering: Authenticator, path: Path) -> None:
+    await asyncio.to_thread(path.unlink)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await remembering.check_password("alice", PASSWORD)
+
+
+async def test_what_is_remembered_is_forgotten_in_time(
+    remembering: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + REMEMBERED_FOR + 1)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await remembering.check_password("alice", PASSWORD)
+
+
+async def test_to_be_asked_often_does_not_prolong_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authenticator = Authenticator(DatabaseStore(path), SEALER, "example.com", threads=1)
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    (first,) = authenticator._successes._kept.values()
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + REMEMBERED_FOR / 2)
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    (second,) = authenticator._successes._kept.values()
+    assert second.until == first.until
+    authenticator.close()

@@ -251,3 +251,49 @@ def test_warming_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     warm_up()
     assert list(tmp_path.iterdir()) == []
+
+
+def settle(path: Path, seconds: float = 60) -> None:
+    """Let the file have been written so long ago."""
+    status = path.stat()
+    os.utime(path, (status.st_atime - seconds, status.st_mtime - seconds))
+
+
+def test_a_version_stays_as_long_as_nothing_is_written(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, password="hash"))
+    settle(path)
+    version = store.version()
+    assert version is not None
+    store.read(ALICE)
+    list(store.records())
+    assert store.version() == version
+
+
+def test_what_was_written_just_now_has_no_version(store: DatabaseStore) -> None:
+    keep(store, Record(ALICE, password="hash"))
+    assert store.version() is None
+
+
+@pytest.mark.parametrize("by", [keep, lambda store, record: keep_apart(store._path, record)], ids=["own", "other"])
+def test_every_change_ends_a_version(
+    store: DatabaseStore, path: Path, by: Callable[[DatabaseStore, Record], None]
+) -> None:
+    keep(store, Record(ALICE, password="hash"))
+    settle(path)
+    version = store.version()
+    by(store, Record(ALICE, password="hasH"))
+    settle(path)
+    assert store.version() not in (version, None)
+
+
+def test_a_file_that_is_gone_replaced_or_from_the_future_has_no_old_version(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, password="hash"))
+    settle(path)
+    version = store.version()
+    shutil.copy2(path, path.with_name("backup"))
+    path.with_name("backup").replace(path)
+    assert store.version() not in (version, None)
+    settle(path, -3600)
+    assert store.version() is None
+    path.unlink()
+    assert store.version() is None

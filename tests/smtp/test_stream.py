@@ -568,3 +568,27 @@ async def test_a_stream_whose_client_is_gone_leaves_no_timer() -> None:
             await stream.line(LIMIT)
         stream.close()
         assert stream._deadline._handle is None
+
+
+async def test_no_trickle_makes_a_connection_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SESSION", 0.3)
+    async with connected() as (stream, client):
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+
+        async def read_on() -> None:
+            while True:
+                loop.call_later(0.01, client.sock.send, b"x")
+                await stream.chunk()
+
+        with pytest.raises(ClientIdleError):
+            await read_on()
+        assert loop.time() - started >= 0.29
+
+
+async def test_a_chunk_has_no_more_than_was_asked_for() -> None:
+    async with connected() as (stream, client):
+        client.sock.send(b"BDAT 3 LAST\r\nabcNOOP\r\n")
+        assert await stream.line(LIMIT) == b"BDAT 3 LAST"
+        assert await stream.chunk(3) == b"abc"
+        assert await stream.line(LIMIT) == b"NOOP"
