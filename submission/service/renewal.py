@@ -16,17 +16,23 @@ WATCH = 5.0
 
 
 async def watch(tls: ServerTls, hangup: asyncio.Event) -> None:
-    """Take what the files hold now, and whenever that changes or `hangup` is set; until cancelled."""
+    """Take what the files hold when that changes or `hangup` is set; until cancelled."""
     while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH):
+                await hangup.wait()
         if hangup.is_set():
             hangup.clear()
             await asyncio.to_thread(_reload, tls)
             logs.event("reloaded", pid=os.getpid())
-        elif await asyncio.to_thread(tls.has_changed):  # a worker that takes a dead one's place has old certificates
-            await asyncio.to_thread(_reload, tls)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WATCH):
-                await hangup.wait()
+        else:
+            await catch_up(tls)
+
+
+async def catch_up(tls: ServerTls) -> None:
+    """Take what the files hold now, if it is something else: who replaces a dead worker has the certificates of old."""
+    if await asyncio.to_thread(tls.has_changed):
+        await asyncio.to_thread(_reload, tls)
 
 
 def _reload(tls: ServerTls) -> None:

@@ -26,7 +26,7 @@ from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
-from submission.service.renewal import watch
+from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
@@ -109,6 +109,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
     await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
+    await catch_up(tls)
     for listener in listeners:
         await listener.start()
     station.announce()

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -169,6 +170,13 @@ def test_each_name_has_its_own(kind: str, server: Server, authority: Authority) 
 def test_a_changed_file_is_noticed_without_a_signal(server: Server, authority: Authority) -> None:
     new = authority.issue(server.folder, HOSTNAME)
     wait_until(lambda: shown(server) == new)
+
+
+def test_who_replaces_a_dead_worker_has_the_new_one_from_the_beginning(server: Server, authority: Authority) -> None:
+    new = authority.issue(server.folder, HOSTNAME)
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGKILL)
+    assert shown(server) == new
 
 
 def test_a_broken_renewal_changes_nothing_and_is_told(server: Server, authority: Authority) -> None:

@@ -143,7 +143,8 @@ class Server:
 
     def log(self, event: str = "") -> list[str]:
         """The lines that it has logged, or those about one event."""
-        return [line for line in self._log.read_text().splitlines() if f"event={event}" in line]
+        text = self._log.read_text() if self._log.exists() else ""
+        return [line for line in text.splitlines() if f"event={event}" in line]
 
     def peak_memory(self) -> int:
         """The most octets that its processes had resident so far, added up (Linux's VmHWM)."""
