@@ -129,6 +129,8 @@ class Handover:
         transaction = self._transaction()
         asked = transaction.upstream.send(b"DATA")
         await self._answers.settle()
+        if self._open is not transaction:  # it ended with a 421, or a loss: what was said to DATA beside that is void
+            return Outcome(self._complete(replies.RELAY_LOST), 0)
         try:
             reply = await asked
         except RelayError as error:
@@ -139,8 +141,8 @@ class Handover:
             delivery = Delivery(transaction.upstream)
             trace = self._trace(transaction.envelope)
             return await self._transfer(delivery, relay_data(self._stream, delivery, trace, self.max_size))
-        if reply.is_positive:  # nonsense, which must never look like a delivery
-            return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
+        if reply.is_positive:
+            return self._nonsense()
         if reply.code == 354:  # for a message that nobody is to get
             transaction.upstream.abort("no valid recipients")
             reply = replies.NO_VALID_RECIPIENTS
@@ -155,7 +157,7 @@ class Handover:
             refusal = await chunks.open(self._trace(transaction.envelope))
             if refusal is not None:
                 await skip(self._stream, chunk.size)
-                return self._refuse(refusal)
+                return self._refuse(refusal) if not refusal.is_positive else self._nonsense()
             transaction.chunks = chunks
             self.messages += 1
         return await self._transfer(chunks.delivery, chunks.relay(chunk))
@@ -239,6 +241,10 @@ class Handover:
         if transaction.envelope.recipients or transaction.is_refused or transaction.upstream.loss is not None:
             self.end()
         return Outcome(self._complete(reply), 0)
+
+    def _nonsense(self) -> Outcome:
+        """A yes to DATA, which must never look like a delivery."""
+        return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
 
     def _complete(self, reply: Reply) -> Reply:
         """A reply of the relay's for the client: unchanged, but for an enhanced code that it was offered."""

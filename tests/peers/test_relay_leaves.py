@@ -151,3 +151,21 @@ def test_a_goodbye_between_commands_is_the_answer_to_the_next(client: Client, si
     assert client.submit(MESSAGE, ALICE) == f"{goodbye}\r\n".encode()
     assert events.wait("message")["result"] == "refused"
     assert_recovery(client, sink)
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT TO:<bob@test.example>"])
+def test_what_is_said_to_data_beside_a_421_asks_for_no_message(step: str, client: Client, sink: Sink) -> None:
+    """Else the client would send it, and its lines would be taken for commands."""
+    steps = ["MAIL", "RCPT TO:<alice@test.example>", "RCPT TO:<bob@test.example>", "DATA"]
+    codes = [b"421 4.3.2 Going" if name == step else b"250 ok" for name in steps[:-1]]
+    silent = {name: Answer() for name in steps[:-1]}
+    together = b"".join(code + b"\r\n" for code in [*codes, b"354 Go ahead"])
+    sink.answer = script({**silent, "DATA": Answer(together)})
+    client.send(
+        b"MAIL FROM:<carol@example.com>\r\nRCPT TO:<alice@test.example>\r\nRCPT TO:<bob@test.example>\r\nDATA\r\n"
+    )
+    heard = [client.reply() for _ in steps]
+    assert b"421 4.3.2 Going\r\n" in heard
+    assert heard[-1] == LOST
+    sink.answer = script()
+    assert client.say("RCPT TO:<alice@test.example>").startswith(b"503 ")
