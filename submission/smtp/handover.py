@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from submission import logs
@@ -28,7 +28,7 @@ from submission.core.xclient import Client
 from submission.relay.upstream import RelayError, RelayLostError, RelayUnreachableError, Upstream
 from submission.smtp.answers import Answers
 from submission.smtp.chunks import ChunkedMessage, skip
-from submission.smtp.message import Delivery, Outcome, relay_data
+from submission.smtp.message import PATIENCE, Delivery, Outcome, relay_data
 from submission.smtp.stream import ClientGoneError, ClientIdleError, ClientStream
 
 if TYPE_CHECKING:
@@ -141,8 +141,6 @@ class Handover:
             delivery = Delivery(transaction.upstream)
             trace = self._trace(transaction.envelope)
             return await self._transfer(delivery, relay_data(self._stream, delivery, trace, self.max_size))
-        if reply.is_positive:
-            return self._nonsense()
         if reply.code == 354:  # for a message that nobody is to get
             transaction.upstream.abort("no valid recipients")
             reply = replies.NO_VALID_RECIPIENTS
@@ -156,8 +154,11 @@ class Handover:
             chunks = ChunkedMessage(self._stream, transaction.upstream, self.max_size)
             refusal = await chunks.open(self._trace(transaction.envelope))
             if refusal is not None:
+                outcome = self._refuse(refusal)
+                if chunk.size > self.max_size * PATIENCE:
+                    return replace(outcome, is_endless=True)
                 await skip(self._stream, chunk.size)
-                return self._refuse(refusal) if not refusal.is_positive else self._nonsense()
+                return outcome
             transaction.chunks = chunks
             self.messages += 1
         return await self._transfer(chunks.delivery, chunks.relay(chunk))
@@ -235,16 +236,14 @@ class Handover:
     def _refuse(self, reply: Reply) -> Outcome:
         """The relay wants no message. Where that is for want of recipients, the client may name others."""
         transaction = self._transaction()
+        if reply.is_positive:  # nonsense, which must never look like a delivery
+            return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
         if transaction.envelope.recipients and not transaction.is_refused:
             self._log(Outcome(reply, 0), transaction.envelope)
         self._heed(reply)
         if transaction.envelope.recipients or transaction.is_refused or transaction.upstream.loss is not None:
             self.end()
         return Outcome(self._complete(reply), 0)
-
-    def _nonsense(self) -> Outcome:
-        """A yes to DATA, which must never look like a delivery."""
-        return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
 
     def _complete(self, reply: Reply) -> Reply:
         """A reply of the relay's for the client: unchanged, but for an enhanced code that it was offered."""

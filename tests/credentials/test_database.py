@@ -297,3 +297,13 @@ def test_a_file_that_is_gone_replaced_or_from_the_future_has_no_old_version(stor
     assert store.version() is None
     path.unlink()
     assert store.version() is None
+
+
+def test_a_file_in_wal_mode_has_no_version_for_a_change_may_be_beside_it(store: DatabaseStore, path: Path) -> None:
+    keep(store, Record(ALICE, password="hash"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("UPDATE credentials SET value = 'another'")
+        connection.commit()
+        settle(path)
+        assert store.version() is None

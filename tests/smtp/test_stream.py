@@ -592,3 +592,13 @@ async def test_a_chunk_has_no_more_than_was_asked_for() -> None:
         assert await stream.line(LIMIT) == b"BDAT 3 LAST"
         assert await stream.chunk(3) == b"abc"
         assert await stream.line(LIMIT) == b"NOOP"
+
+
+async def test_who_is_late_is_late_even_if_something_came_in_that_moment() -> None:
+    async with connected(patience=0.05) as (stream, _):
+        waiting = asyncio.ensure_future(stream.line(LIMIT))
+        await until(lambda: stream._waiter is not None)
+        stream.feed(b"NO")  # wakes it, and in the same turn its time is over
+        stream._expire()
+        with pytest.raises(ClientIdleError):
+            await waiting
