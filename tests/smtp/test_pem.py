@@ -124,6 +124,7 @@ def test_who_may_not_read_is_told_what_to_do(file: Path) -> None:
     assert "Permission denied; the service reads it as the user it runs as" in refused(file)[1]
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # of what it only dislikes
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(CHAIN + KEY)), st.binary(max_size=20))
 def test_damage_raises_nothing_else(file: Path, place: int, octets: bytes) -> None:
