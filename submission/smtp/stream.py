@@ -72,6 +72,7 @@ class ClientStream:
         self._is_full = False  # the transport asked us to stop writing
         self._is_held = False  # we asked the transport to stop reading
         self._is_closing = False
+        self._is_late = False  # the deadline of what is waited for is over
         self._is_skipping = False  # inside a line that is longer than a line may be
         self._deadline = Deadline(loop, self._expire)
         self._end = loop.time() + MAX_SESSION
@@ -242,7 +243,9 @@ class ClientStream:
     # Inside
 
     def _set_deadline(self) -> None:
-        self._deadline.set(min(self.timeout, self._end - self._loop.time()))
+        left = self._end - self._loop.time()
+        self._is_late = left <= 0
+        self._deadline.set(min(self.timeout, left))
 
     def _send(self) -> None:
         if self._output:
@@ -263,6 +266,8 @@ class ClientStream:
     async def _wait(self) -> None:
         if self.is_lost:
             raise ClientGoneError("connection lost")
+        if self._is_late:
+            raise ClientIdleError("nothing heard in time")
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -283,4 +288,5 @@ class ClientStream:
         if self._is_closing:
             self.transport.abort()
         else:
+            self._is_late = True  # who was woken in this very turn, and finds too little, waits no longer
             self.interrupt(ClientIdleError("nothing heard in time"))
