@@ -100,7 +100,7 @@ class Pipe(SMTPProtocol):
         self._transport.write(octets)
         if self._paused:
             self._deadline.set(seconds)
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):  # what the connection died of, ssl.SSLError among them
                 await self._drain_helper()
             self._deadline.clear()
             self._raise_if_lost()
