@@ -71,6 +71,7 @@ class DatabaseStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._write_ahead_log = path.with_name(f"{path.name}-wal")
         self._lock = threading.Lock()
         with _translated(path):
             self._file, self._engine = _open(path)
@@ -84,8 +85,11 @@ class DatabaseStore:
         """What the file system says of the file, which every transaction writes to.
 
         Its clock is coarse: of a file that was written to just now it couldn't tell whether it was written to again,
-        so such a one has no version.
+        so such a one has no version. Neither has one that an admin put into SQLite's WAL mode: a change may be in the
+        log beside it alone.
         """
+        if self._write_ahead_log.exists():
+            return None
         try:
             status = self._path.stat()
         except OSError:
