@@ -45,6 +45,8 @@ MAX_SKIPPED = 1024 * 1024
 ERRORS_BEFORE_DELAY, ERRORS_BEFORE_CLOSE = 3, 10
 ERROR_DELAY = 1.0
 """Seconds that each bad command after the first few costs."""
+COMMANDS_AT_A_TIME = 50
+"""Commands after which other clients have their turn; a buffer holds twenty thousand of the shortest."""
 
 _PIPELINED = ("RCPT", "DATA")
 """Verbs that don't wait for the relay's replies to those before them."""
@@ -82,6 +84,7 @@ class Session(SMTP):
         self.peer = Peer(secrets.token_hex(6))
         self._shared = shared
         self.awaits_header = False  # a PROXY header, before which nothing is said
+        self._commands = 0
         self._errors = 0
         self._is_encrypted = False
         self._is_stopping = False
@@ -211,6 +214,9 @@ class Session(SMTP):
         if self._stream.must_flush:
             await self._handover.settle()
             await self._stream.flush()
+        self._commands += 1
+        if self._commands % COMMANDS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
 
     async def _next_line(self) -> bytes:
         line = self._stream.take_line(MAX_RESPONSE)
@@ -235,11 +241,12 @@ class Session(SMTP):
             if refusal is not None:
                 return await self._skip_chunk(argument, refusal) if verb == "BDAT" else refusal
             return cast("Reply | None", await self._smtp_methods[verb](argument))
-        except (ClientGoneError, ClientIdleError, ServiceStoppingError):
+        except (ClientGoneError, ClientIdleError, ForeignProtocolError, ServiceStoppingError):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client hears that there is one, the log which
             logs.failure("internal-error", error, session=self.peer.session)
             self._handover.end()
+            self._end = "internal-error"  # what the client sends next may be its message, and must not be obeyed
             return replies.INTERNAL_ERROR
 
     async def _count_error(self, reply: Reply) -> None:
