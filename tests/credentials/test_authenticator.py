@@ -209,6 +209,33 @@ async def test_deleting_counts_at_once(authenticator: Authenticator, store: Data
     assert await authenticator.fetch_secret("alice") is None
 
 
+async def test_a_change_counts_at_once_in_a_store_that_was_left_alone_for_long(
+    authenticator: Authenticator, store: DatabaseStore, path: Path
+) -> None:
+    """Nor does it help to set the file's time back."""
+    for _ in range(2):
+        os.utime(path, (1e9, 1e9))
+        assert store.version() is not None
+        assert await authenticator.check_password("alice", PASSWORD) == ALICE
+        set_disabled(store, ALICE, is_disabled=True)
+        assert await authenticator.check_password("alice", PASSWORD) is None
+        os.utime(path, (1e9, 1e9))
+        assert await authenticator.check_password("alice", PASSWORD) is None
+        set_disabled(store, ALICE, is_disabled=False)
+
+
+async def test_a_change_counts_at_once_in_a_store_with_a_write_ahead_log(
+    authenticator: Authenticator, store: DatabaseStore, path: Path
+) -> None:
+    """Regression: an admin's journal_mode = WAL kept changes out of the file, and so from us, for minutes."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+        os.utime(path, (1e9, 1e9))
+        assert await authenticator.check_password("alice", PASSWORD) == ALICE
+        set_disabled(store, ALICE, is_disabled=True)
+        assert await authenticator.check_password("alice", PASSWORD) is None
+
+
 async def test_a_store_that_is_moved_into_place_counts_at_once(authenticator: Authenticator, path: Path) -> None:
     assert await authenticator.check_password("alice", PASSWORD) == ALICE
     DatabaseStore(path.with_name("empty.db")).close()

@@ -4,6 +4,7 @@ event loop hands them over: a socket would put the pieces together again."""
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -428,7 +429,7 @@ async def test_a_relay_that_takes_nothing_is_given_up() -> None:
             await pipe.write_body(b"x", SOON)
 
 
-@pytest.mark.parametrize("by", ["reset", "reply", "abort"])
+@pytest.mark.parametrize("by", ["reset", "reply", "abort", "broken TLS"])
 async def test_a_body_that_waits_for_room_hears_of_the_end(by: str) -> None:
     async with connected() as (pipe, relay):
         writing = asyncio.ensure_future(pipe.write_body(b"x" * (16 << 20), SOON))
@@ -437,6 +438,8 @@ async def test_a_body_that_waits_for_room_hears_of_the_end(by: str) -> None:
             relay.reset()
         elif by == "abort":
             pipe.abort("client gone")
+        elif by == "broken TLS":
+            pipe.connection_lost(ssl.SSLError("bad record"))
         else:
             relay.writer.write(b"452 4.3.1 disk full\r\n")
         with pytest.raises(RelayLostError) as caught:

@@ -332,6 +332,27 @@ async def test_the_time_is_for_the_whole_line_not_for_each_octet() -> None:
         dripping.cancel()
 
 
+async def test_octets_at_the_last_moment_buy_no_more_time() -> None:
+    """Regression: the time ran out in the turn in which too few came, nobody noticed, and it never ran out again."""
+    async with connected() as (stream, _):
+        reading = asyncio.ensure_future(stream.line(LIMIT))
+        await until(lambda: stream._waiter is not None)
+        stream.feed(b"x")
+        stream._expire()
+        with pytest.raises(ClientIdleError):
+            await asyncio.wait_for(reading, SOON / 6)
+
+
+async def test_a_connection_does_not_last_for_ever_however_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SESSION", 0.0)
+    async with connected() as (stream, _):
+        reading = asyncio.ensure_future(stream.line(LIMIT))
+        await asyncio.sleep(0)
+        stream.feed(b"NOOP\r\n")
+        with pytest.raises(ClientIdleError):
+            await reading
+
+
 async def test_the_time_starts_anew_with_each_line() -> None:
     async with connected(patience=0.3) as (stream, client):
         loop = asyncio.get_running_loop()

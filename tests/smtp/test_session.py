@@ -1,0 +1,79 @@
+"""What a session does that no client could make it do from outside: faults of our own, and its share of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from submission.config.settings import Settings
+from submission.core.addresses import Login
+from submission.core.transaction import Identity, Via
+from submission.credentials import open_authenticator
+from submission.relay.upstream import Pool
+from submission.smtp.listener import Listener, Shared
+from submission.smtp.places import Places
+from submission.smtp.session import COMMANDS_AT_A_TIME, Session
+from submission.smtp.sessions import Sessions
+from tests.support.noting_relay import Relay, running
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    folder: Path, pool: Pool, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[tuple[Session, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A session that has said hello and is alice's, and the client's end of its connection."""
+    settings = Settings.model_validate(
+        {
+            "hostname": "mail.example.com",
+            "state_dir": str(folder),
+            "listen": [{"address": "127.0.0.1:1", "tls": "none"}],
+            "relay": {"address": str(pool.settings.address)},
+        }
+    )
+    authenticator = open_authenticator(settings)
+    sessions = Sessions(Places(1, settings.limits).row(0))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listener = Listener(settings.listen[0], listening, Shared(settings, pool, authenticator, now), sessions, None)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        accepted, _ = listening.accept()
+    session = Session(listener)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: session, accepted)
+    await reader.readline()
+    writer.write(b"HELO client.example\r\n")
+    await reader.readline()
+    session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"))
+    try:
+        yield session, reader, writer
+    finally:
+        writer.close()
+        await sessions.drain(0)
+        authenticator.close()
+
+
+async def test_after_a_fault_of_ours_a_message_is_not_taken_for_commands(tmp_path: Path) -> None:
+    """Regression: the client, once asked for its message, sent it, and the session obeyed its lines."""
+
+    def fail() -> datetime:
+        raise RuntimeError("no clock")
+
+    async with running(Relay()) as pool, connected(tmp_path, pool, fail) as (_, reader, writer):
+        writer.write(b"MAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n")
+        writer.write(b"MAIL FROM:<mallory@example.com>\r\n.\r\n")
+        codes = [line[:3] for line in (await asyncio.wait_for(reader.read(), 10)).splitlines()]
+        assert codes == [b"250", b"250", b"354", b"451"]
+
+
+async def test_a_client_with_many_commands_leaves_turns_to_others(tmp_path: Path) -> None:
+    """Regression: a buffer full of NOOP kept all other clients waiting for a quarter of a second."""
+    count = 20 * COMMANDS_AT_A_TIME
+    async with running(Relay()) as pool, connected(tmp_path, pool) as (session, _, _):
+        session.data_received(b"NOOP\r\n" * count)
+        turns = 0
+        while session._stream.has_input:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= count // COMMANDS_AT_A_TIME
