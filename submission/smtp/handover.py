@@ -28,7 +28,7 @@ from submission.core.xclient import Client
 from submission.relay.upstream import RelayError, RelayLostError, RelayUnreachableError, Upstream
 from submission.smtp.answers import Answers
 from submission.smtp.chunks import ChunkedMessage, skip
-from submission.smtp.message import Delivery, Outcome, relay_data
+from submission.smtp.message import PATIENCE, Delivery, Outcome, relay_data
 from submission.smtp.stream import ClientGoneError, ClientIdleError, ClientStream
 
 if TYPE_CHECKING:
@@ -133,14 +133,14 @@ class Handover:
             reply = await asked
         except RelayError as error:
             return Outcome(self._lose(error), 0, str(error))
+        if self._open is None or reply.is_positive:  # behind a 421, or nonsense: it must never look like a delivery
+            return Outcome(self._lose(RelayLostError(f"{reply.code} to DATA")), 0)
         if reply.code == 354 and transaction.envelope.recipients and not transaction.is_refused:
             self._answers.say(reply)
-            self.messages += 1
             delivery = Delivery(transaction.upstream)
             trace = self._trace(transaction.envelope)
+            self.messages += 1
             return await self._transfer(delivery, relay_data(self._stream, delivery, trace, self.max_size))
-        if reply.is_positive:  # nonsense, which must never look like a delivery
-            return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
         if reply.code == 354:  # for a message that nobody is to get
             transaction.upstream.abort("no valid recipients")
             reply = replies.NO_VALID_RECIPIENTS
@@ -154,8 +154,8 @@ class Handover:
             chunks = ChunkedMessage(self._stream, transaction.upstream, self.max_size)
             refusal = await chunks.open(self._trace(transaction.envelope))
             if refusal is not None:
-                await skip(self._stream, chunk.size)
-                return self._refuse(refusal)
+                has_ended = await skip(self._stream, chunk, self.max_size * PATIENCE)
+                return Outcome(self._refuse(refusal).reply, 0, is_endless=not has_ended)
             transaction.chunks = chunks
             self.messages += 1
         return await self._transfer(chunks.delivery, chunks.relay(chunk))
@@ -262,7 +262,7 @@ class Handover:
     # What is written down
 
     def _trace(self, envelope: Envelope) -> bytes:
-        """The Received field for this message."""
+        """The Received field for the message that begins, which is not counted yet."""
         peer = self._peer
         hop = headers.Hop(
             hostname=self._settings.hostname,
@@ -271,7 +271,7 @@ class Handover:
             cipher=peer.cipher,
             authenticated=peer.identity is not None,
             utf8=b"SMTPUTF8" in envelope.parameters,
-            message_id=f"{peer.session}.{self.messages}",
+            message_id=f"{peer.session}.{self.messages + 1}",
         )
         client = None
         if not self._settings.policy.hide_client:
