@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 from submission.config.settings import Settings
 from submission.core.addresses import Login
 from submission.core.transaction import Identity, Via
@@ -25,6 +27,26 @@ from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
 
 _TRACE = re.compile(rb"\AReceived: [^\r\n]*\r\n(?:[\t ][^\r\n]*\r\n)*")
+
+_LINES = [b"", b".", b"..", b".x", b"text", b"QUIT", b"BDAT 0 LAST", b"x" * 3000]
+contents = st.one_of(
+    st.lists(st.sampled_from(_LINES)).map(lambda lines: b"".join(line + b"\r\n" for line in lines)),
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"x", b"\0"]), max_size=12).map(b"".join),
+)
+"""What a message may hold, and what it may not; never what could be taken for a line of a header field before it."""
+
+
+def is_clean(content: bytes) -> bool:
+    """Whether a message of it may be sent."""
+    return not set(content.replace(b"\r\n", b"")) & set(b"\r\n\0")
+
+
+def cut(octets: bytes, data: st.DataObject | None) -> list[bytes]:
+    """The octets in pieces, a few of them empty, cut where hypothesis says; without it, each for itself."""
+    if data is None:
+        return [octets[place : place + 1] for place in range(len(octets))] or [b""]
+    places = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=8)))
+    return [octets[start:end] for start, end in zip([0, *places], [*places, len(octets)], strict=True)]
 
 
 class Submitter:
