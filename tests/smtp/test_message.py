@@ -1,4 +1,4 @@
-"""A message by DATA through a session in this process, to a relay that keeps it: however the client's octets are cut."""
+"""A message by DATA through a session in this process to a relay that keeps it: however its octets are cut."""
 
 from pathlib import Path
 
