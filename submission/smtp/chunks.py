@@ -82,6 +82,8 @@ class ChunkedMessage:
         if chunk.is_last:
             return await self.delivery.finish(ready + self._stuffer.finish() + END, self.size)
         await self.delivery.pass_on(ready)
+        if self.delivery.loss is not None:
+            return self.delivery.explain(self.delivery.loss, self.size)
         return Outcome(replies.chunk_taken(chunk.size), self.size, is_open=True)
 
 
