@@ -35,7 +35,7 @@ class Outcome:
 
 
 class Delivery:
-    """The relay's end of a message on its way. Once it is lost nothing is sent any more; the client is told when it has to be answered."""
+    """The relay's end of a message on its way. Once it is lost nothing is sent any more; the client is told later."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
