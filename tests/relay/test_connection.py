@@ -153,7 +153,7 @@ async def test_another_host_has_to_have_a_certificate_for_its_name(
         if is_known and name == "relay.example":
             await part(await open_to(f"{name}:{port}", tls))
         else:
-            with pytest.raises(RelayUnreachableError, match="(?i)certificate"):
+            with pytest.raises(RelayUnreachableError, match=r"(?i)certificate"):
                 await open_to(f"{name}:{port}", tls)
             assert b"*" + HELLO not in relay.heard
 
