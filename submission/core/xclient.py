@@ -28,15 +28,18 @@ class Client:
     is_hidden: bool = True
 
     def encode(self, offered: str) -> bytes:
-        """The command, without CRLF; `offered` are the attributes that the relay's EHLO names."""
+        """The command, without CRLF; `offered` are the attributes that the relay's EHLO names.
+
+        Empty where it names none that we would tell it.
+        """
         address = f"IPV6:{self.address}" if ":" in self.address else self.address
         values = {"LOGIN": self.login}
         if not self.is_hidden:
             values |= {"ADDR": address, "NAME": "", "HELO": self.hello}
         known = offered.upper().split()
-        pairs = (
+        pairs = [
             name.encode() + b"=" + (encode_xtext(value) if value else _UNAVAILABLE)
             for name, value in values.items()
             if name in known
-        )
-        return b" ".join((b"XCLIENT", *pairs))
+        ]
+        return b" ".join((b"XCLIENT", *pairs)) if pairs else b""

@@ -116,7 +116,7 @@ class Upstream:
         kept.uses += 1
         kept.pipe.on_loss = self._start_again
         self._connection = kept
-        if "XCLIENT" in kept.extensions and kept.client != self._client:
+        if kept.client != self._client and self._introduction(kept):
             self._opening = self._loop.create_task(self._open(kept))
         else:
             kept.pipe.send(b"RSET\r\n", COMMAND_TIMEOUT)
@@ -161,10 +161,15 @@ class Upstream:
             raise
         return fresh
 
+    def _introduction(self, connection: Connection) -> bytes:
+        """The command that tells a relay who the client is; empty for one that doesn't want to know."""
+        return self._client.encode(connection.extensions.get("XCLIENT", ""))
+
     async def _introduce(self, connection: Connection) -> None:
         """Tell a relay that wants to know who the client is; it starts anew then, and wants an EHLO."""
-        if "XCLIENT" in connection.extensions:
-            for command in (self._client.encode(connection.extensions["XCLIENT"]), self._pool.hello):
+        introduction = self._introduction(connection)
+        if introduction:
+            for command in (introduction, self._pool.hello):
                 future: asyncio.Future[Reply] = self._loop.create_future()
                 connection.pipe.send(command + b"\r\n", COMMAND_TIMEOUT, future)
                 reply = await future

@@ -44,7 +44,9 @@ class ChunkedMessage:
             reply = await self._upstream.send(b"DATA")
         except RelayError:
             return None  # the chunk will find out
-        return None if reply.code == 354 else reply
+        if reply.is_positive:
+            self._upstream.abort("2xx to DATA")  # nonsense, which must never look like a delivery; likewise
+        return reply if reply.code >= 400 else None
 
     async def relay(self, chunk: Chunk) -> Outcome:
         """Take a chunk off the client and pass it on. Raises what the client's stream raises."""
@@ -80,10 +82,19 @@ class ChunkedMessage:
         if chunk.is_last:
             return await self.delivery.finish(ready + self._stuffer.finish() + END, self.size)
         await self.delivery.pass_on(ready)
+        if self.delivery.loss is not None:
+            return self.delivery.explain(self.delivery.loss, self.size)
         return Outcome(replies.chunk_taken(chunk.size), self.size, is_open=True)
 
 
-async def skip(stream: ClientStream, octets: int) -> None:
-    """Read the octets of a chunk that nobody wants. Raises what the client's stream raises."""
-    while octets:
-        octets -= len(await stream.chunk(octets))
+async def skip(stream: ClientStream, chunk: Chunk, limit: int) -> bool:
+    """Read a chunk that nobody wants, so that its refusal is heard; False, unread, if it has more octets than `limit`.
+
+    Raises what the client's stream raises.
+    """
+    left = chunk.size
+    if left > limit:
+        return False
+    while left:
+        left -= len(await stream.chunk(left))
+    return True

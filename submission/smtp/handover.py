@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from submission import logs
@@ -137,9 +137,9 @@ class Handover:
             return Outcome(self._lose(error), 0, str(error))
         if reply.code == 354 and transaction.envelope.recipients and not transaction.is_refused:
             self._answers.say(reply)
-            self.messages += 1
             delivery = Delivery(transaction.upstream)
             trace = self._trace(transaction.envelope)
+            self.messages += 1
             return await self._transfer(delivery, relay_data(self._stream, delivery, trace, self.max_size))
         if reply.code == 354:  # for a message that nobody is to get
             transaction.upstream.abort("no valid recipients")
@@ -154,11 +154,8 @@ class Handover:
             chunks = ChunkedMessage(self._stream, transaction.upstream, self.max_size)
             refusal = await chunks.open(self._trace(transaction.envelope))
             if refusal is not None:
-                outcome = self._refuse(refusal)
-                if chunk.size > self.max_size * PATIENCE:
-                    return replace(outcome, is_endless=True)
-                await skip(self._stream, chunk.size)
-                return outcome
+                has_ended = await skip(self._stream, chunk, self.max_size * PATIENCE)
+                return Outcome(self._refuse(refusal).reply, 0, is_endless=not has_ended)
             transaction.chunks = chunks
             self.messages += 1
         return await self._transfer(chunks.delivery, chunks.relay(chunk))
@@ -267,7 +264,7 @@ class Handover:
     # What is written down
 
     def _trace(self, envelope: Envelope) -> bytes:
-        """The Received field for this message."""
+        """The Received field for the message that begins, which is not counted yet."""
         peer = self._peer
         hop = headers.Hop(
             hostname=self._settings.hostname,
@@ -276,7 +273,7 @@ class Handover:
             cipher=peer.cipher,
             authenticated=peer.identity is not None,
             utf8=b"SMTPUTF8" in envelope.parameters,
-            message_id=f"{peer.session}.{self.messages}",
+            message_id=f"{peer.session}.{self.messages + 1}",
         )
         client = None
         if not self._settings.policy.hide_client:

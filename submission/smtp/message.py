@@ -65,17 +65,18 @@ class Delivery:
     async def finish(self, octets: bytes, size: int, *, is_message: bool = True) -> Outcome:
         """Send what is left of the message with its end, or of a chunk, and hear what the relay says to it."""
         if self.loss is not None:
-            return self._explain(self.loss, size, is_unknown=False)
+            return self.explain(self.loss, size)
         self.is_committed = is_message
         try:
             reply = await self._upstream.finish(octets, is_message=is_message)
             if reply.code == 354:
                 raise RelayLostError("354 to the end of a message")
         except RelayLostError as loss:
-            return self._explain(loss, size, is_unknown=is_message and loss.reply is None)
+            return self.explain(loss, size, is_unknown=is_message and loss.reply is None)
         return Outcome(reply, size, is_open=not is_message and reply.is_positive)
 
-    def _explain(self, loss: RelayError, size: int, *, is_unknown: bool) -> Outcome:
+    def explain(self, loss: RelayError, size: int, *, is_unknown: bool = False) -> Outcome:
+        """What a loss makes of the message: the relay's own last word, if it had one."""
         said = loss.reply if isinstance(loss, RelayLostError) else None
         return Outcome(said or replies.RELAY_LOST, size, str(loss), is_unknown=is_unknown)
 

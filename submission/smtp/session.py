@@ -392,10 +392,8 @@ class Session(SMTP):
         chunk = parse_chunk(argument)
         if chunk is None:
             return self._lose_track()
-        if chunk.size > MAX_SKIPPED:
+        if not await skip(self._stream, chunk, MAX_SKIPPED):
             self._end = "endless chunk"
-        else:
-            await skip(self._stream, chunk.size)
         self._answers.say(refusal)
         return None
 

@@ -31,7 +31,8 @@ def test_who_the_client_is(client: Client, command: bytes) -> None:
 def test_only_what_the_relay_names_is_said() -> None:
     client = Client("alice@example.com", "203.0.113.5", "laptop", is_hidden=False)
     assert client.encode("name addr") == b"XCLIENT ADDR=203.0.113.5 NAME=[UNAVAILABLE]"
-    assert client.encode("") == b"XCLIENT"
+    assert client.encode("") == client.encode("PROTO") == b""
+    assert Client("alice@example.com").encode("NAME ADDR") == b""
 
 
 @pytest.mark.parametrize("evil", ["a\r\nMAIL FROM:<x>", "a\0b", "a\x1b[1m"])

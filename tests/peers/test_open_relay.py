@@ -86,6 +86,8 @@ def test_no_form_of_an_address_gets_through(sender: str, connect: Callable[[], C
             assert client.say(f"MAIL FROM:{sender}").startswith(b"530 5.7.0 "), recipient
             assert client.say(f"RCPT TO:{recipient}").startswith(b"503 5.5.1 "), recipient
             assert client.say("DATA").startswith(b"503 5.5.1 "), recipient
+            client.send(f"MAIL FROM:{sender}\r\nRCPT TO:{recipient}\r\nBDAT 6 LAST\r\nQUIT\r\n".encode())
+            assert [client.reply()[:10] for _ in range(3)] == [b"530 5.7.0 ", *[b"503 5.5.1 "] * 2], recipient
 
 
 @pytest.mark.parametrize("hello", ["EHLO client.example", "HELO client.example", "EHLO localhost"])
@@ -93,6 +95,17 @@ def test_nor_does_haste(hello: str, connect: Callable[[], Client]) -> None:
     with connect() as client:
         client.send(f"{hello}\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@remote.example>\r\nDATA\r\n.\r\n".encode())
         assert [client.reply()[:3] for _ in range(5)] == [b"250", b"530", b"503", b"503", b"500"]
+
+
+@pytest.mark.parametrize("last", ["", " LAST"])
+@pytest.mark.parametrize("hello", ["EHLO client.example", "HELO client.example"])
+def test_nor_does_what_is_said_inside_a_chunk(hello: str, last: str, connect: Callable[[], Client]) -> None:
+    inside = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@remote.example>\r\nDATA\r\n\r\n.\r\n"
+    envelope = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@remote.example>\r\n"
+    chunk = f"BDAT {len(inside)}{last}\r\n".encode() + inside
+    with connect() as client:
+        client.send(chunk + hello.encode() + b"\r\n" + envelope + chunk + b"BDAT 0 LAST\r\nNOOP\r\n")
+        assert [client.reply()[:3] for _ in range(7)] == [b"503", b"250", b"530", b"503", b"503", b"503", b"250"]
 
 
 def test_nor_does_silence_before_it(connect: Callable[[], Client]) -> None:

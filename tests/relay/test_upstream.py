@@ -193,6 +193,15 @@ async def test_where_it_does_not_believe_us_nothing_is_sent() -> None:
         assert refusing.verbs == [[b"EHLO", b"XCLI"]]
 
 
+async def test_one_that_wants_to_know_only_what_we_do_not_tell_is_told_nothing() -> None:
+    hello = XCLIENT.replace(b"NAME ADDR HELO LOGIN", b"NAME ADDR")
+    relay = Relay(lambda number, line: hello if line[:4] == b"EHLO" else announcing(number, line))
+    async with running(relay) as pool:
+        for client in (ALICE, Client("bob@example.com")):
+            (await begin(pool, client))[0].close()
+        assert relay.verbs == [[b"EHLO", b"MAIL", b"RSET", b"MAIL"]]
+
+
 async def test_a_kept_connection_that_died_is_replaced_at_xclient_too() -> None:
     is_dead = False
     relay = Relay(lambda number, line: None if is_dead and number == 0 else announcing(number, line))

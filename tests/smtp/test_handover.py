@@ -1,0 +1,68 @@
+"""Transactions of a session in this process whose relay says what no mail system should."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from submission.core import replies
+from tests.support.noting_relay import Relay, make_pool, obey, running
+from tests.support.submitting import TakingRelay, submitting
+
+MAIL, BOB, CAROL = b"MAIL FROM:<alice@example.com>", b"RCPT TO:<bob@test.example>", b"RCPT TO:<carol@test.example>"
+LOST = replies.RELAY_LOST.encode()
+Logged = Callable[[], list[dict[str, object]]]
+
+
+@pytest.mark.parametrize("last", [b"421 4.3.2 closing\r\n", b"421 4.3.2 closing\r\n354 go\r\n"])
+@pytest.mark.parametrize("command", [MAIL, BOB, CAROL])
+async def test_behind_a_421_nobody_is_asked_for_a_message(
+    command: bytes, last: bytes, tmp_path: Path, logged: Logged
+) -> None:
+    def answer(number: int, line: bytes) -> bytes:
+        return b"" if line == b"DATA" else last if line == command else obey(number, line)
+
+    async with running(Relay(answer)) as pool, submitting(tmp_path, pool) as client:
+        heard = await client.say(MAIL, BOB, CAROL, b"DATA")
+        assert b"421 4.3.2 closing\r\n" in heard
+        assert heard[-1] == LOST
+        assert (await client.say(b"Subject: QUIT", b"NOOP"))[1].startswith(b"250 ")
+    assert [line["event"] for line in logged()] == ["message", "connection"]
+
+
+@pytest.mark.parametrize("sent", [b"DATA\r\n", b"BDAT 3 LAST\r\nx\r\n", b"BDAT 3\r\nx\r\n"])
+async def test_a_yes_to_data_is_never_one_to_the_client(sent: bytes, tmp_path: Path, logged: Logged) -> None:
+    relay = Relay(lambda number, line: b"250 accepted\r\n" if line == b"DATA" else obey(number, line))
+    async with running(relay) as pool, submitting(tmp_path, pool) as client:
+        await client.say(MAIL, BOB)
+        await client.send(sent + b"BDAT 0 LAST\r\n")
+        assert [await client.reply() for _ in range(2)] == [LOST, replies.MAIL_FIRST.encode()]
+        await asyncio.wait_for(relay.ended[0].wait(), 10)
+    assert [line["result"] for line in logged() if line["event"] == "message"] == ["refused"]
+
+
+async def test_a_chunk_without_end_is_not_read_though_the_relay_refused_it(tmp_path: Path) -> None:
+    relay = Relay(lambda number, line: b"451 4.3.0 no room\r\n" if line == b"DATA" else obey(number, line))
+    async with running(relay) as pool, submitting(tmp_path, pool, {"limits": {"message_size": 1000}}) as client:
+        await client.say(MAIL, BOB)
+        await client.send(b"BDAT 4001\r\n" + b"x" * 100)
+        assert await client.reply() == b"451 4.3.0 no room\r\n"
+        assert await client.reply() == b""
+
+
+async def test_each_message_has_an_id_of_its_own_in_received_and_in_the_log(tmp_path: Path, logged: Logged) -> None:
+    relay = TakingRelay()
+    async with relay.running() as address, submitting(tmp_path, make_pool(address)) as client:
+        for sent in (b"BDAT 3 LAST\r\nx\r\n", b"DATA\r\n", b"BDAT 3 LAST\r\nx\r\n"):
+            await client.say(MAIL, BOB)
+            await client.send(sent)
+            if (await client.reply()).startswith(b"354 "):
+                await client.send(b"x\r\n.\r\n")
+                await client.reply()
+    written = [line["id"] for line in logged() if line["event"] == "message"]
+    assert [re.findall(rb"\bid ([0-9a-f]+[.][0-9]+)", trace) for trace in relay.traces] == [
+        [message.encode()] for message in written
+    ]
+    assert len(set(written)) == 3
