@@ -140,9 +140,7 @@ def _read_record(store: Store, name: str, realm: str) -> Record:
 
 
 def _summary(record: Record) -> tuple[str, str, str]:
-    usable = [
-        name for name, mechanism in MECHANISMS.items() if (record.secret if mechanism.NEEDS_SECRET else record.password)
-    ]
+    usable = [name for name, mechanism in MECHANISMS.items() if record.serves(mechanism.NEED)]
     return str(record.login), "disabled" if record.is_disabled else "enabled", " ".join(usable)
 
 

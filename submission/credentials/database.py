@@ -69,6 +69,8 @@ _DELETE = delete(_CREDENTIALS).where(*_OF_LOGIN)
 class DatabaseStore:
     """A Store in one SQLite file. Raises StoreUnavailableError where the file can't be made or isn't a store."""
 
+    keeps_clear = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._write_ahead_log = path.with_name(f"{path.name}-wal")
@@ -149,7 +151,12 @@ def _read(connection: Connection, login: Login) -> Record | None:
 
 def _record(login: Login, rows: Sequence[Row[Any, Any]]) -> Record:
     values = {row.property: row.value for row in rows}
-    return Record(login, values.get(_PASSWORD, ""), values.get(_SECRET, ""), _DISABLED in values)
+    return Record(
+        login,
+        password=values.get(_PASSWORD, ""),
+        secret=values.get(_SECRET, ""),
+        is_disabled=_DISABLED in values,
+    )
 
 
 def _rows(record: Record | None) -> list[dict[str, str]]:

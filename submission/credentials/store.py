@@ -1,7 +1,8 @@
 """What is kept of a login, and what a store of logins does. No store is named here; database.py is one.
 
 A record keeps for each mechanism what it needs, and nothing that it doesn't (docs/architecture.md, "What is kept"):
-`password` serves PLAIN and LOGIN, `secret` the mechanisms that compute with the password itself.
+`password` serves PLAIN and LOGIN, `secret` the mechanisms that compute with the password itself. A store that isn't
+ours may keep passwords in the clear instead: `clear` serves every mechanism, and then nothing else is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from submission.core.addresses import Login
+from submission.core.sasl import Need
 
 
 class StoreUnavailableError(Exception):
@@ -24,7 +26,13 @@ class Record:
     login: Login
     password: str = field(default="", repr=False)  # an argon2id hash, in its usual notation
     secret: str = field(default="", repr=False)  # the password sealed (sealing.py)
+    clear: str = field(default="", repr=False)  # the password itself
     is_disabled: bool = False
+
+    def serves(self, need: Need) -> bool:
+        """Whether a mechanism with this need finds what it needs."""
+        values = {Need.PASSWORD: self.password, Need.SECRET: self.secret}
+        return bool(self.clear or values.get(need))
 
 
 Change = Callable[[Record | None], Record | None]
@@ -33,6 +41,9 @@ Change = Callable[[Record | None], Record | None]
 
 class Store(Protocol):
     """A keeper of records. Every method may block, may be called by any thread, and raises StoreUnavailableError."""
+
+    keeps_clear: bool
+    """Whether it keeps passwords in the clear, and nothing else: a record's `clear`, not its other values."""
 
     def read(self, login: Login) -> Record | None:
         """What is kept of a login now: every change that was made, by whatever process, is seen."""

@@ -21,6 +21,7 @@ from submission.core.sasl import (
     BAD_CREDENTIALS,
     MAX_RESPONSE,
     Challenge,
+    Channel,
     CheckPassword,
     Failure,
     FetchSecret,
@@ -157,7 +158,8 @@ class Authentication:
 
     def _machine(self, name: str) -> Mechanism:
         now = self._shared.now().timestamp()
-        return MECHANISMS[name](make_nonce(secrets.token_bytes(16), now, self._settings.hostname))
+        nonce = make_nonce(secrets.token_bytes(16), now, self._settings.hostname)
+        return MECHANISMS[name](Channel(nonce, self._settings.auth.realm))
 
     async def _ask(self, challenge: bytes) -> bytes:
         self._answers.say(replies.challenge(challenge))

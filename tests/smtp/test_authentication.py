@@ -18,7 +18,7 @@ from submission.config.settings import Settings
 from submission.core import replies
 from submission.core.addresses import Login
 from submission.core.replies import Reply
-from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, MAX_RESPONSE, Mechanism, Step, Success
+from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, MAX_RESPONSE, Channel, Mechanism, Need, Step, Success
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
 from submission.core.sasl.login import LoginMechanism
 from submission.core.sasl.plain import PlainMechanism
@@ -37,6 +37,7 @@ ALICE = Login("alice", "example.com")
 PASSWORD = "tanstaaf\u00e9"
 NONCE = b"1896.697170952@example.com"
 CHALLENGE = b"<" + NONCE + b">"
+CHANNEL = Channel(NONCE, "example.com")
 
 
 def make_settings(folder: Path, **auth: object) -> Settings:
@@ -142,22 +143,22 @@ async def run(
 
 
 async def test_plain(authenticator: Authenticator) -> None:
-    assert await run(PlainMechanism(NONCE), plain("alice"), authenticator) == (Verdict(ALICE, "alice"), [])
+    assert await run(PlainMechanism(CHANNEL), plain("alice"), authenticator) == (Verdict(ALICE, "alice"), [])
     answer = base64.b64encode(plain("alice@example.com"))
-    verdict, challenges = await run(PlainMechanism(NONCE), None, authenticator, answer)
+    verdict, challenges = await run(PlainMechanism(CHANNEL), None, authenticator, answer)
     assert (verdict, challenges) == (Verdict(ALICE, "alice@example.com"), [b""])
 
 
 async def test_login(authenticator: Authenticator) -> None:
     answers = (base64.b64encode(b"alice"), base64.b64encode(PASSWORD.encode()))
-    verdict, challenges = await run(LoginMechanism(NONCE), None, authenticator, *answers)
+    verdict, challenges = await run(LoginMechanism(CHANNEL), None, authenticator, *answers)
     assert verdict == Verdict(ALICE, "alice")
     assert [base64.b64decode(challenge) for challenge in challenges] == [b"Username:", b"Password:"]
 
 
 async def test_cram_md5(authenticator: Authenticator) -> None:
     verdict, challenges = await run(
-        CramMd5Mechanism(NONCE), None, authenticator, base64.b64encode(cram("alice", CHALLENGE))
+        CramMd5Mechanism(CHANNEL), None, authenticator, base64.b64encode(cram("alice", CHALLENGE))
     )
     assert verdict == Verdict(ALICE, "alice")
     assert challenges == [base64.b64encode(CHALLENGE)]
@@ -168,7 +169,7 @@ async def test_cram_md5(authenticator: Authenticator) -> None:
 )
 async def test_who_does_not_get_in_by_password(authenticator: Authenticator, user: str) -> None:
     if "\0" not in user:
-        verdict, _ = await run(PlainMechanism(NONCE), plain(user), authenticator)
+        verdict, _ = await run(PlainMechanism(CHANNEL), plain(user), authenticator)
         assert verdict.login is None
         assert verdict.reason in (BAD_CREDENTIALS, MALFORMED)
 
@@ -176,29 +177,29 @@ async def test_who_does_not_get_in_by_password(authenticator: Authenticator, use
 @pytest.mark.parametrize("user", ["mallory", "bob", "carol", "alice@example.net", "Alice"])
 async def test_who_does_not_get_in_by_secret(authenticator: Authenticator, user: str) -> None:
     answer = base64.b64encode(cram(user, CHALLENGE))
-    verdict, _ = await run(CramMd5Mechanism(NONCE), None, authenticator, answer)
+    verdict, _ = await run(CramMd5Mechanism(CHANNEL), None, authenticator, answer)
     assert verdict == Verdict(None, user, BAD_CREDENTIALS)
 
 
 @pytest.mark.parametrize("password", ["", "tanstaaf", PASSWORD + " ", PASSWORD.upper(), "x" * 2000])
 async def test_wrong_passwords(authenticator: Authenticator, password: str) -> None:
-    verdict, _ = await run(PlainMechanism(NONCE), plain("alice", password), authenticator)
+    verdict, _ = await run(PlainMechanism(CHANNEL), plain("alice", password), authenticator)
     assert verdict.login is None
     verdict, _ = await run(
-        CramMd5Mechanism(NONCE), None, authenticator, base64.b64encode(cram("alice", CHALLENGE, password))
+        CramMd5Mechanism(CHANNEL), None, authenticator, base64.b64encode(cram("alice", CHALLENGE, password))
     )
     assert verdict.login is None
 
 
 async def test_an_answer_to_another_challenge(authenticator: Authenticator) -> None:
     answer = base64.b64encode(cram("alice", b"<another@example.com>"))
-    verdict, _ = await run(CramMd5Mechanism(NONCE), None, authenticator, answer)
+    verdict, _ = await run(CramMd5Mechanism(CHANNEL), None, authenticator, answer)
     assert verdict.login is None
 
 
 async def test_a_client_breaks_off(authenticator: Authenticator) -> None:
     with pytest.raises(ExchangeError, match="aborted") as caught:
-        await run(LoginMechanism(NONCE), None, authenticator, b"*")
+        await run(LoginMechanism(CHANNEL), None, authenticator, b"*")
     assert caught.value.reply is replies.AUTH_ABORTED
 
 
@@ -207,9 +208,9 @@ class Gullible:
 
     NAME = "GULLIBLE"
     SENDS_PASSWORD = False
-    NEEDS_SECRET = False
+    NEED = Need.PASSWORD
 
-    def __init__(self, nonce: bytes) -> None:
+    def __init__(self, channel: Channel) -> None:
         pass
 
     def start(self, initial: bytes | None) -> Step:
@@ -223,7 +224,7 @@ class Gullible:
 
 
 async def test_without_the_store_s_word_nobody_is_anybody(authenticator: Authenticator) -> None:
-    verdict, _ = await run(Gullible(NONCE), None, authenticator)
+    verdict, _ = await run(Gullible(CHANNEL), None, authenticator)
     assert verdict == Verdict(None, "alice", BAD_CREDENTIALS)
 
 

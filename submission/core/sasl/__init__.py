@@ -15,10 +15,26 @@ wrong password before it fails.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import ClassVar, Protocol, TypeAlias
 
 MAX_RESPONSE = 12288
 """Octets of a base64 line that a server must take (RFC 4954 section 4)."""
+
+
+class Need(Enum):
+    """What the store has to keep of a login, for a mechanism to serve it."""
+
+    PASSWORD = "the password's hash"  # noqa: S105
+    SECRET = "the password itself"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What a mechanism may know of us, and of the connection that it runs on."""
+
+    nonce: bytes = field(repr=False)  # registry.make_nonce
+    realm: str = ""  # ours, for names without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +91,10 @@ class Mechanism(Protocol):
     """As in EHLO, upper case."""
     SENDS_PASSWORD: ClassVar[bool]
     """Whether a listener could read the password, so that it is never offered without TLS."""
-    NEEDS_SECRET: ClassVar[bool]
-    """Whether the store has to keep a recoverable password."""
+    NEED: ClassVar[Need]
 
-    def __init__(self, nonce: bytes) -> None:
-        """Every mechanism is made with a nonce, whether it has a use for it or not: see registry.make_nonce."""
+    def __init__(self, channel: Channel) -> None:
+        """Every mechanism is made with a channel, whether it has a use for it or not."""
 
     def start(self, initial: bytes | None) -> Step:
         """Begin, with the client's initial response if it sent one."""

@@ -10,7 +10,17 @@ import hmac
 import re
 from typing import ClassVar
 
-from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, Challenge, Failure, FetchSecret, Step, Success
+from submission.core.sasl import (
+    BAD_CREDENTIALS,
+    MALFORMED,
+    Challenge,
+    Channel,
+    Failure,
+    FetchSecret,
+    Need,
+    Step,
+    Success,
+)
 from submission.core.sasl.decoding import decode_name
 
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
@@ -23,10 +33,10 @@ class CramMd5Mechanism:
 
     NAME: ClassVar[str] = "CRAM-MD5"
     SENDS_PASSWORD: ClassVar[bool] = False
-    NEEDS_SECRET: ClassVar[bool] = True
+    NEED: ClassVar[Need] = Need.SECRET
 
-    def __init__(self, nonce: bytes) -> None:
-        self._challenge = b"<" + nonce + b">"
+    def __init__(self, channel: Channel) -> None:
+        self._challenge = b"<" + channel.nonce + b">"
         self._name: str | None = None
         self._digest = b""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from submission.core.sasl import MALFORMED, Challenge, Failure, Step
+from submission.core.sasl import MALFORMED, Challenge, Channel, Failure, Step
 from submission.core.sasl.decoding import decode_name
 from submission.core.sasl.passwords import PasswordMechanism
 
@@ -21,8 +21,8 @@ class LoginMechanism(PasswordMechanism):
 
     NAME: ClassVar[str] = "LOGIN"
 
-    def __init__(self, nonce: bytes) -> None:
-        super().__init__(nonce)
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel)
         self._name: str | None = None
 
     def start(self, initial: bytes | None) -> Step:

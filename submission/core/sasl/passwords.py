@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, CheckPassword, Failure, Step, Success
+from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, Channel, CheckPassword, Failure, Need, Step, Success
 from submission.core.sasl.decoding import decode_password
 
 
@@ -12,9 +12,9 @@ class PasswordMechanism:
     """The end of an exchange: name and password are known, the store is asked, its answer is the verdict."""
 
     SENDS_PASSWORD: ClassVar[bool] = True
-    NEEDS_SECRET: ClassVar[bool] = False
+    NEED: ClassVar[Need] = Need.PASSWORD
 
-    def __init__(self, _nonce: bytes) -> None:
+    def __init__(self, _channel: Channel) -> None:
         self._asked_for: str | None = None
 
     def resolve(self, answer: bool | bytes | None) -> Step:

@@ -1,4 +1,4 @@
-"""The mechanisms of this version, and the nonce that each is made with: `MECHANISMS["PLAIN"](nonce)`."""
+"""The mechanisms of this version, and the nonce that each is made with: `MECHANISMS["PLAIN"](channel)`."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, Challenge, Failure, FetchSecret, Success
+from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, Challenge, Channel, Failure, FetchSecret, Success
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
 from submission.core.sasl.decoding import MAX_NAME
 
@@ -15,7 +15,7 @@ DIGEST = b"b913a602c7eda7a495b4e6e7334d3890"
 
 
 def challenged(nonce: bytes = NONCE) -> CramMd5Mechanism:
-    mechanism = CramMd5Mechanism(nonce)
+    mechanism = CramMd5Mechanism(Channel(nonce))
     assert mechanism.start(None) == Challenge(b"<" + nonce + b">")
     return mechanism
 
@@ -59,7 +59,7 @@ def test_a_secret_counts_once_and_only_after_a_question() -> None:
 
 @pytest.mark.parametrize("initial", [b"", b"tim " + DIGEST])
 def test_there_is_no_initial_response(initial: bytes) -> None:
-    assert CramMd5Mechanism(NONCE).start(initial) == Failure(MALFORMED)
+    assert CramMd5Mechanism(Channel(NONCE)).start(initial) == Failure(MALFORMED)
 
 
 def test_a_name_may_hold_blanks() -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, CheckPassword, Failure, Success
+from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, Channel, CheckPassword, Failure, Success
 from submission.core.sasl.decoding import MAX_PASSWORD
 from submission.core.sasl.plain import PlainMechanism
 
 
 def asked() -> PlainMechanism:
-    mechanism = PlainMechanism(b"")
+    mechanism = PlainMechanism(Channel(b""))
     assert mechanism.start(b"\0tim\0tanstaaftanstaaf") == CheckPassword("tim", "tanstaaftanstaaf")
     return mechanism
 
@@ -24,7 +24,7 @@ def test_only_true_is_a_yes(answer: bytes | None) -> None:
 
 
 def test_a_yes_counts_once_and_only_after_a_question() -> None:
-    assert PlainMechanism(b"").resolve(True) == Failure(MALFORMED)
+    assert PlainMechanism(Channel(b"")).resolve(True) == Failure(MALFORMED)
     mechanism = asked()
     mechanism.resolve(False)
     assert mechanism.resolve(True) == Failure(MALFORMED)
@@ -32,8 +32,8 @@ def test_a_yes_counts_once_and_only_after_a_question() -> None:
 
 @pytest.mark.parametrize("password", [b"", b"\xff", b"p" * (MAX_PASSWORD + 1)])
 def test_no_password_no_question(password: bytes) -> None:
-    assert PlainMechanism(b"").start(b"\0tim\0" + password) == Failure(MALFORMED, "tim")
+    assert PlainMechanism(Channel(b"")).start(b"\0tim\0" + password) == Failure(MALFORMED, "tim")
 
 
 def test_no_repr_shows_the_password() -> None:
-    assert "tanstaaf" not in repr(PlainMechanism(b"").start(b"\0tim\0tanstaaftanstaaf"))
+    assert "tanstaaf" not in repr(PlainMechanism(Channel(b"")).start(b"\0tim\0tanstaaftanstaaf"))

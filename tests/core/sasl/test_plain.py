@@ -1,12 +1,12 @@
 import pytest
 
-from submission.core.sasl import AUTHZID_REFUSED, MALFORMED, Challenge, CheckPassword, Failure, Step
+from submission.core.sasl import AUTHZID_REFUSED, MALFORMED, Challenge, Channel, CheckPassword, Failure, Step
 from submission.core.sasl.decoding import MAX_NAME
 from submission.core.sasl.plain import PlainMechanism
 
 
 def start(initial: bytes | None) -> Step:
-    return PlainMechanism(b"").start(initial)
+    return PlainMechanism(Channel(b"")).start(initial)
 
 
 def test_examples_of_rfc_4616() -> None:
@@ -15,7 +15,7 @@ def test_examples_of_rfc_4616() -> None:
 
 
 def test_without_an_initial_response_the_challenge_is_empty() -> None:
-    mechanism = PlainMechanism(b"")
+    mechanism = PlainMechanism(Channel(b""))
     assert mechanism.start(None) == Challenge(b"")
     assert mechanism.respond(b"\0tim\0tanstaaftanstaaf") == CheckPassword("tim", "tanstaaftanstaaf")
 

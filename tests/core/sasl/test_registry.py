@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission.core.sasl import Challenge, CheckPassword, Failure, FetchSecret, Step, Success
+from submission.core.sasl import Challenge, Channel, CheckPassword, Failure, FetchSecret, Need, Step, Success
 from submission.core.sasl.registry import MECHANISMS, make_nonce
 
 NONCE = make_nonce(bytes(range(16)), 1795234567.9, "mail.example.com")
@@ -26,7 +26,7 @@ def test_names() -> None:
 
 def test_a_mechanism_either_sends_the_password_or_needs_it_stored() -> None:
     assert [mechanism.SENDS_PASSWORD for mechanism in MECHANISMS.values()] == [True, True, False]
-    assert [mechanism.NEEDS_SECRET for mechanism in MECHANISMS.values()] == [False, False, True]
+    assert [mechanism.NEED for mechanism in MECHANISMS.values()] == [Need.PASSWORD, Need.PASSWORD, Need.SECRET]
 
 
 def test_a_nonce_holds_randomness_time_and_host() -> None:
@@ -48,7 +48,7 @@ def test_a_nonce_is_a_message_identifier(random: bytes, now: float) -> None:
 def test_no_bytes_raise_and_none_get_in(
     name: str, initial: bytes | None, responses: list[bytes], answer: bool | bytes | None
 ) -> None:
-    mechanism = MECHANISMS[name](NONCE)
+    mechanism = MECHANISMS[name](Channel(NONCE))
     step: Step = mechanism.start(initial)
     for response in responses:
         if isinstance(step, Challenge):
@@ -62,6 +62,6 @@ def test_no_bytes_raise_and_none_get_in(
 @pytest.mark.parametrize("name", MECHANISMS)
 @given(calls=st.lists(st.tuples(st.sampled_from(["start", "respond", "resolve"]), RESPONSES), max_size=8))
 def test_calls_out_of_order_do_no_harm(name: str, calls: list[tuple[str, bytes]]) -> None:
-    mechanism = MECHANISMS[name](NONCE)
+    mechanism = MECHANISMS[name](Channel(NONCE))
     for call, argument in calls:
         assert not isinstance(getattr(mechanism, call)(argument), Success)
