@@ -115,7 +115,7 @@ class Authenticator:
         return record.login
 
     def _renew(self, record: Record, password: str) -> Record:
-        """Keep hash and keys of today's costs, unless the record was changed meanwhile; the login is good in any case."""
+        """Keep hash and keys of today's costs, unless the record was changed meanwhile; the login is good anyhow."""
         with contextlib.suppress(StoreUnavailableError):
             renewed = renew(record, password)
             self._store.change(record.login, lambda current: renewed if current == record else current)

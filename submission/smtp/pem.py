@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 MAX_FILE = 1 << 20
@@ -97,8 +97,9 @@ def _certificate(file: Path, data: bytes) -> Certificate:
 
 
 def end_point(certificate: x509.Certificate) -> bytes | None:
-    """The channel binding tls-server-end-point (RFC 5929 section 4.1): a hash of the certificate, by the hash of its
-    signature, or by SHA-256 if that is MD5 or SHA-1. None where the signature has no hash of its own, as with Ed25519.
+    """The channel binding tls-server-end-point, which is a hash of the certificate (RFC 5929 section 4.1).
+
+    The hash is that of its signature, or SHA-256 where that is MD5 or SHA-1. Some have none, Ed25519's for one: None.
     """
     try:
         algorithm = certificate.signature_hash_algorithm

@@ -33,8 +33,8 @@ from submission.smtp.authentication import Authentication
 from submission.smtp.chunks import skip
 from submission.smtp.handover import Handover
 from submission.smtp.proxy_header import read_header
-from submission.smtp.tls import served_end_point
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
+from submission.smtp.tls import served_end_point
 
 if TYPE_CHECKING:
     from submission.smtp.listener import Listener

@@ -61,7 +61,6 @@ _DIRECTIVE = re.compile(
 """One, or none between two commas, which the RFC allows."""
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _RESPONSE = re.compile(rb"[0-9a-f]{32}")
-_URI = re.compile(rb"smtp/[^\0]{1,255}", re.IGNORECASE)
 _NOBODYS_SECRET = "nobody's secret"  # noqa: S105
 """Takes an unknown login's place, so that it takes the time of a known one; nobody succeeds with it."""
 
@@ -72,6 +71,7 @@ class DigestMd5Mechanism:
     NAME: ClassVar[str] = "DIGEST-MD5"
     SENDS_PASSWORD: ClassVar[bool] = False
     NEED: ClassVar[Need] = Need.SECRET
+    SERVICE: ClassVar[bytes] = b"smtp"
 
     def __init__(self, channel: Channel) -> None:
         self._nonce = channel.nonce
@@ -127,7 +127,7 @@ class DigestMd5Mechanism:
             and said.get(b"realm", b"") in (b"", self._realm)
             and said.get(b"charset", b"utf-8").lower() == b"utf-8"
             and bool(said.get(b"cnonce"))
-            and _URI.fullmatch(said.get(b"digest-uri", b"")) is not None
+            and said.get(b"digest-uri", b"").lower().startswith(self.SERVICE + b"/")
             and _RESPONSE.fullmatch(said.get(b"response", b"")) is not None
         )
 
