@@ -32,9 +32,11 @@ SALT = 16
 MAX_SALT = 256
 
 HASHES: Mapping[Need, str] = MappingProxyType({Need.SCRAM_SHA_256: "sha256", Need.SCRAM_SHA_1: "sha1"})
-"""The hash that a mechanism is named after, as hashlib calls it."""
+"""The hash that keys are made with, as hashlib calls it."""
 
-_SCHEMES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
+SCHEMES: Mapping[str, str] = MappingProxyType({"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"})
+"""Likewise, by the mechanism's name without -PLUS."""
+
 _NOTATION = re.compile(r"\{([A-Z0-9-]{1,16})\}([1-9][0-9]{3,7}),([^,]{1,400}),([^,]{1,64}),([^,]{1,64})")
 
 
@@ -51,7 +53,7 @@ class ScramKeys:
     def parse(cls, text: str) -> ScramKeys:
         """The keys in Dovecot's notation. Raises ValueError, whose text doesn't repeat the input."""
         match = _NOTATION.fullmatch(text)
-        if match is None or match[1] not in _SCHEMES:
+        if match is None or match[1] not in SCHEMES:
             raise ValueError("is no SCRAM record, {SCRAM-SHA-256}iterations,salt,stored key,server key")
         iterations = int(match[2])
         salt, stored_key, server_key = (decode_base64(part.encode()) for part in match.groups()[2:])
@@ -59,7 +61,7 @@ class ScramKeys:
             raise ValueError(f"must have {MIN_ITERATIONS} to {MAX_ITERATIONS} iterations")
         if not salt or len(salt) > MAX_SALT:
             raise ValueError(f"must have a salt of 1 to {MAX_SALT} octets, in base64")
-        size = hashlib.new(_SCHEMES[match[1]]).digest_size
+        size = hashlib.new(SCHEMES[match[1]]).digest_size
         if stored_key is None or server_key is None or {len(stored_key), len(server_key)} != {size}:
             raise ValueError(f"must have keys of {size} octets, in base64")
         return cls(salt, iterations, stored_key, server_key)
@@ -75,6 +77,6 @@ class ScramKeys:
     def __str__(self) -> str:
         """Dovecot's notation."""
         size = len(self.stored_key)
-        [scheme] = (scheme for scheme, name in _SCHEMES.items() if hashlib.new(name).digest_size == size)
+        [scheme] = (scheme for scheme, name in SCHEMES.items() if hashlib.new(name).digest_size == size)
         values = (base64.b64encode(value).decode() for value in (self.salt, self.stored_key, self.server_key))
         return f"{{{scheme}}}{self.iterations}," + ",".join(values)
