@@ -315,7 +315,7 @@ def test_no_tls_for_logins_is_only_for_mechanisms_that_send_no_password(tmp_path
     assert read(tmp_path, head + 'mechanisms = ["CRAM-MD5"]\n').auth.require_tls is False
     assert read(tmp_path, head + 'mechanisms = ["SCRAM-SHA-256"]\n').auth.require_tls is False
     [told] = faults(tmp_path, head + 'mechanisms = ["SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"]\n')
-    assert told.startswith("auth.require_tls: false lets only mechanisms through that send no password")
+    assert told.startswith("auth.require_tls: false lets only mechanisms through that neither send the password")
     assert told.endswith('one of "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5"')
 
 
