@@ -255,7 +255,7 @@ class Settings(_Table):
         if not auth.require_tls and not any(map(works_without_tls, auth.mechanisms)):
             allowed = ", ".join(f'"{name}"' for name in MECHANISMS if works_without_tls(name))
             faults["auth.require_tls"] = (
-                "false lets only mechanisms through that neither send the password nor need TLS, auth.mechanisms has none; "
+                "false lets only mechanisms through that neither send the password nor need TLS: none of these; "
                 f"must be true, or auth.mechanisms must hold one of {allowed}"
             )
         realm = auth.realm or info.data.get("hostname", "")
