@@ -7,7 +7,7 @@ from pathlib import Path
 from submission.config.settings import Settings
 from submission.credentials import database
 from submission.credentials.authenticator import Authenticator
-from submission.credentials.hashing import check_distributions
+from submission.credentials.hashing import check_distributions, load_foreign
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Store
 
@@ -20,6 +20,7 @@ def warm_up() -> None:
     Raises StoreUnavailableError where the libraries that are installed can't be trusted to work.
     """
     check_distributions()
+    load_foreign()
     database.warm_up()
 
 

@@ -35,7 +35,7 @@ from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials import clear
 from submission.credentials.accounts import SECRET, AccountError, parse_login, renew
-from submission.credentials.hashing import needs_update, prepare, verify
+from submission.credentials.hashing import is_foreign, needs_update, prepare, verify
 from submission.credentials.scram import Decoys
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
@@ -107,7 +107,7 @@ class Authenticator:
         if record is None or not record.password or record.is_disabled:
             verify(prepared, "")
             return None
-        if not self._successes.has(name, password, record) and not verify(prepared, record.password):
+        if not self._successes.has(name, password, record) and not _is_right(record, prepared, password):
             return None
         if needs_update(record.password) or not (record.scram_sha_256 and record.scram_sha_1):
             record = self._renew(record, prepared)
@@ -156,6 +156,13 @@ class Authenticator:
             return parse_login(name, self._default_realm)
         except AccountError:
             return None
+
+
+def _is_right(record: Record, prepared: str, password: str) -> bool:
+    """Whether it is the record's password; hashes from elsewhere may be of what was typed, prepared by nobody."""
+    if verify(prepared, record.password):
+        return True
+    return prepared != password and is_foreign(record.password) and verify(password, record.password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import functools
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def work(station: Station, inheritance: Inheritance) -> None:
     """Serve until SIGTERM, or until the supervisor is gone, and drain. Raises StartError."""
+    # A thread that hashes in Python gives way to the event loop after half a millisecond, not after five.
+    sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=inheritance.make_loop) as runner:
         runner.run(_serve(station, inheritance))
 
