@@ -175,8 +175,8 @@ ELSEWHERE = {
     "pbkdf2_sha1": "$pbkdf2$1$aG0NIeRcS.md0/qfUypFCA$z8DaNKVR0v.HZLHU6/.ePOQo/Ro",
     "md5_crypt": "$1$PIRlssfd$zS7p1hWumuuCy.g4RZTXc1",
     "apr_md5_crypt": "$apr1$AjqVQctj$8yDA7W4ItzFH9u7gADro2.",
-    "ldap_salted_sha512": "{SSHA512}RvpAg5QReeoXi0XkRP8JYLGcOXqJf1+1wF2F4CLvVCmJ808zDh45QDmNR3dGNz+z1mHsCwRaPvvRrE6jnYPCq3GOM"
-    "WYspVRK",
+    "ldap_salted_sha512": "{SSHA512}RvpAg5QReeoXi0XkRP8JYLGcOXqJf1+1wF2F4CLv"
+    "VCmJ808zDh45QDmNR3dGNz+z1mHsCwRaPvvRrE6jnYPCq3GOMWYspVRK",
     "ldap_salted_sha256": "{SSHA256}gpjRNO/0AwuKYtWk2Oxinzy7DnNNmyoqfiJhQXlMZ1By7p0TgnDOmQ==",
     "ldap_salted_sha1": "{SSHA}kiy3Vui8otfvENoHUFsiveZkWdSHMIYQ",
     "ldap_salted_md5": "{SMD5}dXr3uxgEEXsR+S9lJRURS3KutdY=",
