@@ -22,5 +22,5 @@ class Database:
     """What a file holds."""
 
     entries: dict[bytes, bytes] = field(repr=False)
-    is_settled: bool = True
+    is_complete: bool = True
     """Whether it holds as many as it says. If not, somebody may be changing it, or a change was cut off."""

@@ -47,7 +47,7 @@ def read(data: bytes) -> Database:
         if key in entries:
             raise DatabaseError(f"page {page}: holds a key that was there before")
         entries[key] = value
-    return Database(entries, is_settled=len(entries) == reader.layout.count)
+    return Database(entries, is_complete=len(entries) == reader.layout.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def write(entries: Mapping[bytes, bytes]) -> bytes:
 
 
 def _hash(key: bytes) -> int:
-    """libdb's __ham_func5: FNV-1 over 32 bits, from 0."""
+    """FNV-1 over 32 bits, from 0: __ham_func5 of libdb."""
     value = 0
     for octet in key:
         value = (value * 16777619 & 0xFFFFFFFF) ^ octet
