@@ -1,14 +1,14 @@
 """A small file that other programs change too: read as a whole, replaced as a whole, and never left half written.
 
 Two kinds of others are reckoned with. Our own processes take a lock, a file beside it whose name ends in `.lock`. The
-file's owner in spirit (saslpasswd2) takes none and writes in place; so a change counts only if the file still is, octet
-for octet, what the change was made from, looked at when the new one is complete and only has to be renamed. What is
-left is the time between that look and the rename, and whoever had the file open then: microseconds on Linux, where a
-lease tells whether anybody has it open for writing.
+program that the file belongs to (saslpasswd2) takes none, and writes in place. So a new file takes the old one's place
+only if that still is, octet for octet, what the new one was made from. On Linux a lease on it tells in addition whether
+anybody has it open for writing, before and until the new one is in place: what he writes would be lost with the old
+file. Where there are no leases, a program that opens it in the same few milliseconds may lose its change.
 
-The new file takes over owner, group, mode, access lists and labels. A path that is a symbolic link is followed first,
-so that the rename doesn't put a file in the link's place. A process that is killed leaves the old file or the new one,
-and perhaps `.NAME.new` beside it, for its owner alone, which the next change removes.
+The new file takes over owner, group, mode, access lists and labels. A process that is killed leaves the old file or the
+new one, and perhaps `.NAME.new` or `.NAME.old` beside it, no more open to others than the file is, which the next
+change removes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 SETTLED = 1.0
 """Seconds after which a change of a file is sure to give it another time."""
@@ -129,14 +129,63 @@ def replace(path: Path, before: bytes | None, after: bytes) -> bool:
             os.fsync(file.fileno())
         if before is None:
             return _link(new, path)
-        with path.open("rb") as old:
-            if _has_writer(old) or old.read(len(before) + 1) != before:
-                return False
-            new.replace(path)
+        if not _swap(path, before, new):
+            return False
     finally:
         new.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return True
+
+
+def _swap(path: Path, before: bytes, new: Path) -> bool:
+    """Put the new file in the old one's place, if that is what it was before and nobody is about to write to it."""
+    spare = path.with_name(f".{path.name}.old")
+    spare.unlink(missing_ok=True)
+    with path.open("rb") as old, _Lease(old) as lease:
+        if lease.is_refused or old.read(len(before) + 1) != before:
+            return False
+        if not lease.is_held:
+            new.replace(path)
+            return True
+        try:
+            os.link(path, spare)
+            new.replace(path)
+            if lease.is_wanted():  # by somebody who has the old file and waits to write to it: let it be the file again
+                spare.replace(path)
+                return False
+        finally:
+            spare.unlink(missing_ok=True)
+    return True
+
+
+class _Lease:
+    """While it is held nobody else has the file open for writing, and whoever wants to waits (Linux, fcntl(2))."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.is_held = self.is_refused = False
+
+    def __enter__(self) -> Self:
+        if not hasattr(fcntl, "F_SETLEASE"):
+            return self
+        try:
+            # Whoever wants to open it has a signal sent to us: one that is ignored, not the deadly SIGIO.
+            fcntl.fcntl(self._file, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            self.is_held = True
+        except BlockingIOError:
+            self.is_refused = True
+        except OSError:  # another's file, or a file system without leases
+            pass
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.is_held:
+            fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it."""
+        return fcntl.fcntl(self._file, fcntl.F_GETLEASE) != fcntl.F_RDLCK
 
 
 def _take_after(path: Path, new: Path, file: BinaryIO) -> None:
@@ -156,22 +205,6 @@ def _link(new: Path, path: Path) -> bool:
         return False
     _sync_folder(path.parent)
     return True
-
-
-def _has_writer(file: BinaryIO) -> bool:
-    """Whether somebody has it open for writing; False where the system can't tell."""
-    if not hasattr(fcntl, "F_SETLEASE"):
-        return False
-    try:
-        # Whoever opens it in this moment has a signal sent to us: one that is ignored, not the deadly SIGIO.
-        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file of another's, or a file system without leases
-        return False
-    return False
 
 
 def _belong_to_folder(descriptor: int, folder: Path) -> None:
