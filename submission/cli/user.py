@@ -71,7 +71,7 @@ def show(file: Path, name: str) -> None:
         ("state", state),
         ("mechanisms", mechanisms),
         ("password hash", "kept" if record.password else "none"),
-        ("recoverable password", "kept, sealed" if record.secret else "none"),
+        ("recoverable password", "in the clear" if record.clear else "kept, sealed" if record.secret else "none"),
     ]
     _print(("Property", "Value"), rows)
 

@@ -1,11 +1,12 @@
 """What an admin does with accounts: the changes that submission-passwd and `submission user` make.
 
 One password gives every credential that its login is to have: a hash, and a sealed secret unless the admin wants none
-kept. They change together, in one transaction.
+kept. They change together, in one transaction. A store that keeps passwords in the clear gets the password alone.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import replace
 
 from submission.core.addresses import Login
@@ -38,22 +39,33 @@ def parse_login(text: str, default_realm: str) -> Login:
 
 
 def set_password(
-    store: Store, sealer: Sealer, login: Login, password: str, *, may_create: bool, keep_secret: bool
+    store: Store, sealer: Sealer | None, login: Login, password: str, *, may_create: bool, keep_secret: bool
 ) -> None:
-    """Set or change a password; a login that is disabled stays so. Raises AccountError, StoreUnavailableError."""
+    """Set or change a password; a login that is disabled stays so. Raises AccountError, StoreUnavailableError.
+
+    `sealer` may be None where it has nothing to seal: in a store that keeps passwords in the clear.
+    """
+    if store.keeps_clear and not keep_secret:
+        raise AccountError(
+            f"{login}: nothing would be kept, for this store keeps recoverable passwords and nothing else"
+        )
     try:
         prepared = prepare(password)
     except ValueError as error:
         raise AccountError(f"password: {error}") from None
     if not prepared:
         raise AccountError("password: must not be empty")
-    hashed = hash_password(prepared)  # outside the transaction, for it takes its time
-    secret = sealer.seal(prepared, login, SECRET) if keep_secret else ""
+    hashed = secret = clear = ""
+    if store.keeps_clear:
+        clear = prepared
+    else:
+        hashed = hash_password(prepared)  # outside the transaction, for it takes its time
+        secret = sealer.seal(prepared, login, SECRET) if sealer and keep_secret else ""
 
     def change(record: Record | None) -> Record:
         if record is None and not may_create:
             raise NoSuchUserError(login)
-        return replace(record or Record(login), password=hashed, secret=secret)
+        return replace(record or Record(login), password=hashed, secret=secret, clear=clear)
 
     store.change(login, change)
 
@@ -69,7 +81,11 @@ def delete(store: Store, login: Login) -> None:
 
 
 def set_disabled(store: Store, login: Login, *, is_disabled: bool) -> None:
-    """Let a login be refused, or let it in again. Raises NoSuchUserError, StoreUnavailableError."""
+    """Let a login be refused, or let it in again. Raises AccountError, StoreUnavailableError."""
+    if store.keeps_clear and is_disabled:
+        raise AccountError(
+            f"{login}: this store can't keep that a user is disabled; delete the user, or set a password of your own"
+        )
 
     def change(record: Record | None) -> Record:
         if record is None:
@@ -85,6 +101,9 @@ def is_password(store: Store, login: Login, password: str) -> bool:
     if record is None:
         raise NoSuchUserError(login)
     try:
-        return verify(prepare(password), record.password) and not record.is_disabled
+        prepared = prepare(password)
+        if record.clear:
+            return hmac.compare_digest(prepared.encode(), record.clear.encode())
+        return verify(prepared, record.password) and not record.is_disabled
     except ValueError:
         return False
