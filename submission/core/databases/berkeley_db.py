@@ -163,7 +163,7 @@ _ORDER = "<"
 
 def write(entries: Mapping[bytes, bytes]) -> bytes:
     """A file of version 9 that holds these entries; libdb reads and changes it on machines of either byte order."""
-    size = sum(len(key) + len(value) for key, value in entries.items()) + 6 * len(entries)
+    size = sum(min(len(content), _BIG) + 3 for content in (*entries, *entries.values()))
     buckets = 2  # the fewest that there can be
     while buckets * PAGE_SIZE // 2 < size:
         buckets *= 2
