@@ -206,7 +206,7 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     [
         ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
         ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', '"PLAIN", "LOGIN", "CRAM-MD5"'),
-        ("store.url", LISTEN + '[store]\nurl = "sasldb2:/etc/sasldb2"', '"sqlite:FILE"'),
+        ("store.url", LISTEN + '[store]\nurl = "postgresql://host/users"', '"sqlite:FILE", "sasldb2:FILE"'),
         ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
         ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
