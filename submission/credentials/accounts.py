@@ -1,16 +1,19 @@
 """What an admin does with accounts: the changes that submission-passwd and `submission user` make.
 
-One password gives every credential that its login is to have: a hash, and a sealed secret unless the admin wants none
-kept. They change together, in one transaction. A store that keeps passwords in the clear gets the password alone.
+One password gives every credential that its login is to have: a hash, keys for SCRAM, and a sealed secret unless the
+admin wants none kept. They change together, in one transaction. A store that keeps passwords in the clear gets the
+password alone.
 """
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import replace
 
 from submission.core.addresses import Login
+from submission.core.sasl import Need
+from submission.credentials import clear
 from submission.credentials.hashing import hash_password, prepare, verify
+from submission.credentials.scram import make_keys
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store
 
@@ -55,19 +58,35 @@ def set_password(
         raise AccountError(f"password: {error}") from None
     if not prepared:
         raise AccountError("password: must not be empty")
-    hashed = secret = clear = ""
     if store.keeps_clear:
-        clear = prepared
-    else:
-        hashed = hash_password(prepared)  # outside the transaction, for it takes its time
+        renewed = Record(login, clear=prepared)
+    else:  # outside the transaction, for it takes its time
         secret = sealer.seal(prepared, login, SECRET) if sealer and keep_secret else ""
+        renewed = renew(Record(login, secret=secret), prepared)
 
     def change(record: Record | None) -> Record:
         if record is None and not may_create:
             raise NoSuchUserError(login)
-        return replace(record or Record(login), password=hashed, secret=secret, clear=clear)
+        return replace(
+            record or Record(login),
+            password=renewed.password,
+            scram_sha_256=renewed.scram_sha_256,
+            scram_sha_1=renewed.scram_sha_1,
+            secret=renewed.secret,
+            clear=renewed.clear,
+        )
 
     store.change(login, change)
+
+
+def renew(record: Record, password: str) -> Record:
+    """The record with hash and keys of today's costs, of a prepared password. Raises StoreUnavailableError."""
+    return replace(
+        record,
+        password=hash_password(password),
+        scram_sha_256=make_keys(password, Need.SCRAM_SHA_256),
+        scram_sha_1=make_keys(password, Need.SCRAM_SHA_1),
+    )
 
 
 def delete(store: Store, login: Login) -> None:
@@ -100,10 +119,9 @@ def is_password(store: Store, login: Login, password: str) -> bool:
     record = store.read(login)
     if record is None:
         raise NoSuchUserError(login)
+    if store.keeps_clear:
+        return clear.compare(record, password) is not None
     try:
-        prepared = prepare(password)
-        if record.clear:
-            return hmac.compare_digest(prepared.encode(), record.clear.encode())
-        return verify(prepared, record.password) and not record.is_disabled
+        return verify(prepare(password), record.password) and not record.is_disabled
     except ValueError:
         return False
