@@ -19,6 +19,7 @@ from submission.credentials.accounts import (
 )
 from submission.credentials.database import DatabaseStore
 from submission.credentials.hashing import verify
+from submission.credentials.sasldb2 import Sasldb2Store
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record
 
@@ -142,3 +143,31 @@ def test_only_the_password_is_the_password(store: DatabaseStore) -> None:
     assert is_password(store, ALICE, "tanstaaf\u00aa")
     for wrong in ("", "tanstaaf", "Tanstaafa", "tanstaafa\x00", "tanstaafa\n", "x" * 5000):
         assert not is_password(store, ALICE, wrong)
+
+
+@pytest.fixture
+def clear(tmp_path: Path) -> Sasldb2Store:
+    """A store that keeps passwords in the clear: alice's is `tanstaafa`."""
+    store = Sasldb2Store(tmp_path / "sasldb2")
+    set_password(store, None, ALICE, "tanstaaf\u00aa", may_create=True, keep_secret=True)
+    return store
+
+
+def test_a_store_of_passwords_in_the_clear_gets_the_password_alone(clear: Sasldb2Store) -> None:
+    assert clear.read(ALICE) == Record(ALICE, clear="tanstaafa")
+    assert is_password(clear, ALICE, "tanstaaf\u00aa")
+    for wrong in ("", "Tanstaafa", "tanstaafa\x00", "x" * 5000):
+        assert not is_password(clear, ALICE, wrong)
+    with pytest.raises(NoSuchUserError):
+        set_password(clear, None, Login("bob", "example.com"), "x", may_create=False, keep_secret=True)
+    delete(clear, ALICE)
+    assert list(clear.records()) == []
+
+
+def test_what_such_a_store_can_t_keep_is_told(clear: Sasldb2Store) -> None:
+    with pytest.raises(AccountError, match="nothing would be kept"):
+        set_password(clear, None, ALICE, "another", may_create=True, keep_secret=False)
+    with pytest.raises(AccountError, match="can't keep that a user is disabled; delete the user"):
+        set_disabled(clear, ALICE, is_disabled=True)
+    set_disabled(clear, ALICE, is_disabled=False)  # as all are
+    assert clear.read(ALICE) == Record(ALICE, clear="tanstaafa")
