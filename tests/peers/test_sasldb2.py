@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from submission.core.addresses import Login
-from submission.core.databases import berkeley_db, formats
+from submission.core.databases import DatabaseError, berkeley_db, formats
 from submission.credentials.sasldb2 import Sasldb2Store
-from submission.credentials.store import Record
+from submission.credentials.store import Record, StoreUnavailableError
 from tests.support.programs import require
 
 ALICE = Login("alice", "example.com")
@@ -88,12 +88,30 @@ def test_what_libdb_writes_is_read(path: Path, options: str) -> None:
     assert database.is_complete or "h_nelem" in options  # libdb counts on from what it was told to expect
 
 
-def test_other_formats_of_libdb_are_named(path: Path) -> None:
-    for kind in ("btree", "recno", "queue"):
-        options = ["-t", kind] if kind != "queue" else ["-t", kind, "-c", "re_len=8"]
-        run("db5.3_load", "-T", *options, str(path), given="a\nb\n" if kind == "btree" else "a\n")
-        assert formats.name_format(path.read_bytes()) == f"Berkeley DB {'Queue' if kind == 'queue' else 'Btree'}"
-        path.unlink()
+def test_what_gdbm_writes_is_read_and_not_changed(path: Path) -> None:
+    entries = accounts(2000)
+    lines = ["#:version=1.1", "#:format=standard", "# End of header"]
+    for entry in entries.items():
+        for octets in entry:
+            lines += [f"#:len={len(octets)}", base64.b64encode(octets).decode()]
+    run("gdbm_load", "-", str(path), given="\n".join([*lines, f"#:count={len(entries)}", "# End of data", ""]))
+    path.chmod(0o600)
+    before = path.read_bytes()
+    store = Sasldb2Store(path)
+    assert len(list(store.records())) == 2000
+    assert store.read(Login("user1999", "example.com")) == Record(Login("user1999", "example.com"), clear="pw 1999")
+    with pytest.raises(StoreUnavailableError, match="is in the format GDBM, which is only read here: use saslpasswd2"):
+        keep(store, ALICE, "secret")
+    assert path.read_bytes() == before
+
+
+def test_a_btree_is_converted_as_the_error_says(path: Path) -> None:
+    run("db5.3_load", "-T", "-t", "btree", str(path), given="alice\nsecret\n")
+    with pytest.raises(DatabaseError, match=r"db_dump FILE \| db_load -t hash NEW converts it"):
+        formats.read(path.read_bytes())
+    new = path.with_name("new")
+    run("db5.3_load", "-t", "hash", str(new), given=run("db5.3_dump", str(path)))
+    assert formats.read(new.read_bytes()).entries == {b"alice": b"secret"}
 
 
 def test_the_store_on_a_file_of_saslpasswd2_s(path: Path) -> None:

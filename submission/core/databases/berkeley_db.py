@@ -72,7 +72,9 @@ class _Layout:
             raise DatabaseError("page 0: is no meta page of Berkeley DB Hash")
         if version not in VERSIONS:
             known = f"{VERSIONS[0]} to {VERSIONS[-1]}"
-            raise DatabaseError(f"page 0: Berkeley DB Hash of version {version}, where {known} are known")
+            raise DatabaseError(
+                f"page 0: Berkeley DB Hash of version {version}, where {known} are known (see db_upgrade)"
+            )
         if cipher:
             raise DatabaseError("page 0: the file is encrypted")
         if partitions:
