@@ -1,4 +1,4 @@
-"""Berkeley DB's access method Hash, versions 8 to 10 (Berkeley DB 4.2 to 18.1), in either byte order.
+"""Berkeley DB's access method Hash, versions 8 to 10, in either byte order.
 
 A file is pages of one size. Page 0 is the meta page: the byte order (which its magic number tells), the page size, how
 many buckets there are. Entries lie in buckets, chains of pages, by a hash of their keys:
