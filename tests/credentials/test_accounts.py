@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from submission.core.addresses import MAX_LOGIN, Login
+from submission.core.sasl import Need
+from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import (
     SECRET,
     AccountError,
@@ -86,9 +88,19 @@ def test_a_password_gives_a_hash_and_a_sealed_secret(store: DatabaseStore) -> No
     assert not record.is_disabled
 
 
+@pytest.mark.parametrize("keep_secret", [True, False])
+def test_a_password_gives_keys_for_scram(store: DatabaseStore, keep_secret: bool) -> None:
+    record = make(store, "tanstaaf\u00aa", keep_secret=keep_secret)
+    for need in (Need.SCRAM_SHA_256, Need.SCRAM_SHA_1):
+        assert record.serves(need)
+        keys = ScramKeys.parse(record.value(need))
+        assert keys == ScramKeys.derive(b"tanstaafa", need, keys.salt)
+
+
 def test_a_new_password_replaces_all_of_the_old_one(store: DatabaseStore) -> None:
-    make(store, "tanstaaf")
+    before = make(store, "tanstaaf")
     record = make(store, "another", may_create=False, keep_secret=False)
+    assert not {record.value(need) for need in Need} & {before.value(need) for need in Need}
     assert verify("another", record.password)
     assert not verify("tanstaaf", record.password)
     assert record.secret == ""
