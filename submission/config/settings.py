@@ -122,7 +122,7 @@ class Store(_Table):
     """Where the accounts are kept."""
 
     url: StoreUrl = "sqlite:users.db"
-    """`sqlite:` and a path, absolute once all settings are read."""
+    """`sqlite:` or `sasldb2:` and a path, absolute once all settings are read."""
     key_file: StateFile = Path("store.key")
     """Seals what has to be recoverable; absolute likewise."""
 
@@ -268,8 +268,8 @@ class Settings(_Table):
         state_dir: Path | None = info.data.get("state_dir")
         if state_dir is None:
             return store
-        url = f"sqlite:{state_dir / store.url.removeprefix('sqlite:')}"
-        return store.model_copy(update={"url": url, "key_file": state_dir / store.key_file})
+        scheme, _, file = store.url.partition(":")
+        return store.model_copy(update={"url": f"{scheme}:{state_dir / file}", "key_file": state_dir / store.key_file})
 
     @field_validator("relay")
     @classmethod

@@ -195,8 +195,8 @@ def _mechanism(value: str) -> str:
 
 def _store_url(value: str) -> str:
     scheme, _, name = value.partition(":")
-    if scheme != "sqlite":
-        raise ValueError('is not available in this version, allowed: "sqlite:FILE"')
+    if scheme not in ("sqlite", "sasldb2"):
+        raise ValueError('is not available in this version, allowed: "sqlite:FILE", "sasldb2:FILE"')
     if not name or _UNPRINTABLE.search(name):
         raise ValueError('must name a file, such as "sqlite:users.db"')
     return value

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from submission.config.settings import Settings
+from submission.core.addresses import Login
 from submission.credentials import database
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.hashing import check_distributions, load_foreign
+from submission.credentials.sasldb2 import Sasldb2Store, is_sasldb2
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Store
 
-__all__ = ["open_authenticator", "open_store", "warm_up"]
+__all__ = ["find_store", "open_authenticator", "open_store", "warm_up"]
 
 
 def warm_up() -> None:
@@ -25,11 +27,20 @@ def warm_up() -> None:
 
 
 def open_store(url: str) -> Store:
-    """The store of a URL, whose path is absolute: `sqlite:/var/lib/submission/users.db`.
+    """The store of a URL, whose path is absolute: `sqlite:/var/lib/submission/users.db` or `sasldb2:/etc/sasldb2`.
 
     Raises StoreUnavailableError.
     """
-    return database.DatabaseStore(Path(url.removeprefix("sqlite:")))
+    scheme, _, path = url.partition(":")
+    return Sasldb2Store(Path(path)) if scheme == "sasldb2" else database.DatabaseStore(Path(path))
+
+
+def find_store(name: str) -> str:
+    """The URL of a store that somebody calls by its path, which what is there decides on, or by its URL already."""
+    scheme, colon, path = name.partition(":")
+    if not colon or scheme not in ("sqlite", "sasldb2"):
+        scheme, path = "sasldb2" if is_sasldb2(Path(name)) else "sqlite", name
+    return f"{scheme}:{Path(path).absolute()}"
 
 
 def open_authenticator(settings: Settings, threads: int | None = None) -> Authenticator:
@@ -38,4 +49,5 @@ def open_authenticator(settings: Settings, threads: int | None = None) -> Authen
     Raises StoreUnavailableError.
     """
     store, sealer = open_store(settings.store.url), Sealer.from_file(settings.store.key_file)
+    store.read(Login("nobody", "nowhere"))  # what is wrong with the file is told now, not at the first login
     return Authenticator(store, sealer, settings.auth.realm, threads)

@@ -38,7 +38,14 @@ class Importer:
     """Takes accounts into one store. Raises StoreUnavailableError."""
 
     def __init__(
-        self, store: Store, sealer: Sealer, default_realm: str, *, may_replace: bool, keep_secret: bool, is_dry: bool
+        self,
+        store: Store,
+        sealer: Sealer | None,
+        default_realm: str,
+        *,
+        may_replace: bool,
+        keep_secret: bool,
+        is_dry: bool,
     ) -> None:
         self._store = store
         self._sealer = sealer

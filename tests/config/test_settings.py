@@ -205,8 +205,7 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     ("key", "text", "allowed"),
     [
         ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
-        ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-512"]', '"LOGIN", "CRAM-MD5", "DIGEST-MD5"'),
-        ("store.url", LISTEN + '[store]\nurl = "sasldb2:/etc/sasldb2"', '"sqlite:FILE"'),
+        ("store.url", LISTEN + '[store]\nurl = "postgresql://host/users"', '"sqlite:FILE", "sasldb2:FILE"'),
         ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
         ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from submission.core.addresses import Login
+from submission.core.sasl import Need
 from submission.credentials.database import DatabaseStore, warm_up
 from submission.credentials.store import Record, StoreUnavailableError
 from tests.support.network import PATIENCE
@@ -55,8 +56,10 @@ RECORDS = st.builds(
     st.builds(Login, TEXTS.filter(bool), TEXTS.filter(bool)),
     password=TEXTS,
     secret=TEXTS,
+    scram_sha_256=TEXTS,
+    scram_sha_1=TEXTS,
     is_disabled=st.booleans(),
-).filter(lambda record: record.password or record.secret or record.is_disabled)
+).filter(lambda record: record.is_disabled or any(map(record.value, Need)))
 
 
 @settings(deadline=None)

@@ -129,8 +129,6 @@ def test_a_format_is_guessed_where_it_can_be(text: str, form: str | None) -> Non
 
 WORDS = [*"alice:@$!{}\"', \t\r\n#*", "{SSHA}", "$6$", "user,password", "sesame"]
 SOUP = st.lists(st.sampled_from(WORDS), max_size=30).map("".join)
-    st.sampled_from([*"alice:@$!{}\"', \t\r\n#*", "{SSHA}", "$6$", "user,password", "sesame"]), max_size=30
-).map("".join)
 
 
 @pytest.mark.parametrize("form", READERS)
