@@ -74,7 +74,7 @@ class Importer:
         try:
             login = parse_login(found.name, self._default_realm)
             if not self._may_replace and self._store.read(login) is not None:
-                return lambda: Refusal(found.place, "is there already, and was left as it is", str(login))
+                return lambda: self._leave(found, login)
             record = self._make(login, found)
         except (AccountError, ValueError) as error:
             reason = str(error)
@@ -106,8 +106,7 @@ class Importer:
     def _keep(self, account: Account, record: Record) -> Taken | Refusal:
         login = record.login
         if login in self._seen:
-            return Refusal(account.place, "is in the file more than once, the first one counts", str(login))
-        self._seen.add(login)
+            return self._leave(account, login)
         kept = False
 
         def change(current: Record | None) -> Record | None:
@@ -120,8 +119,15 @@ class Importer:
         else:
             self._store.change(login, change)
         if not kept:
-            return Refusal(account.place, "is there already, and was left as it is", str(login))
+            return self._leave(account, login)
+        self._seen.add(login)
         return Taken(account.place, login, _describe(account))
+
+    def _leave(self, account: Account, login: Login) -> Refusal:
+        """Leave a login alone that is there already, by this file or from before."""
+        if login in self._seen:
+            return Refusal(account.place, "is in the file more than once, the first one counts", str(login))
+        return Refusal(account.place, "is there already, and was left as it is", str(login))
 
 
 def _describe(account: Account) -> str:
