@@ -42,10 +42,14 @@ class Via(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Why a client may send, and as whom."""
+    """Why a client may send, and as whom.
+
+    `senders` are the only ones that it may name, addresses and `@domain`s, unless there are none.
+    """
 
     via: Via
     login: Login
+    senders: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -54,7 +54,8 @@ def set_password(
     def change(record: Record | None) -> Record:
         if record is None and not may_create:
             raise NoSuchUserError(login)
-        return replace(made, is_disabled=record is not None and record.is_disabled)
+        kept = record or Record(login)
+        return replace(made, is_disabled=kept.is_disabled, app_passwords=kept.app_passwords)
 
     store.change(login, change)
 

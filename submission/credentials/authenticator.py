@@ -30,7 +30,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from submission.core import app_passwords
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials import clear
@@ -69,6 +71,12 @@ class Authenticator:
         return self._successes.recall(name, password, self._store.version()) or await self._in_thread(
             lambda: self._check(name, password)
         )
+
+    async def find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
+        """Whose app password it is, if it is one that is good now, from this address. Raises StoreUnavailableError."""
+        if not app_passwords.digest(password):
+            return None
+        return await self._in_thread(lambda: self._find_app_password(name, password, address))
 
     async def fetch_secret(self, name: str) -> tuple[Login, bytes] | None:
         """Login and password, for a mechanism that computes with it; None where none is kept.
@@ -114,6 +122,18 @@ class Authenticator:
         self._successes.add(name, password, _Success(record, version, time.monotonic() + REMEMBERED_FOR))
         return record.login
 
+    def _find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
+        record, now = self._record(name), time.time()
+        if record is None or record.is_disabled:
+            return None
+        found = app_passwords.find(record.app_passwords, password)
+        if found is None or not found.is_good(address, now):
+            return None
+        if now - found.used >= app_passwords.USED_AGAIN:
+            with contextlib.suppress(StoreUnavailableError):
+                self._store.change(record.login, lambda current: _with_use(current, found, now))
+        return record.login, found
+
     def _renew(self, record: Record, password: str) -> Record:
         """Keep hash and keys of today's costs, unless the record was changed meanwhile; the login is good anyhow."""
         with contextlib.suppress(StoreUnavailableError):
@@ -156,6 +176,14 @@ class Authenticator:
             return parse_login(name, self._default_realm)
         except AccountError:
             return None
+
+
+def _with_use(record: Record | None, used: AppPassword, now: float) -> Record | None:
+    """The record with a note of when an app password was used."""
+    if record is None:
+        return None
+    noted = (replace(each, used=now) if each.label == used.label else each for each in record.app_passwords)
+    return replace(record, app_passwords=tuple(noted))
 
 
 def _is_right(record: Record, prepared: str, password: str) -> bool:

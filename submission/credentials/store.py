@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword
 from submission.core.sasl import Need
 
 
@@ -31,6 +32,7 @@ class Record:
     scram_sha_1: str = field(default="", repr=False)
     clear: str = field(default="", repr=False)  # the password itself
     is_disabled: bool = False
+    app_passwords: tuple[AppPassword, ...] = ()  # by their labels
 
     def serves(self, need: Need) -> bool:
         """Whether a mechanism with this need finds what it needs."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from submission import logs
 from submission.core import replies
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword
 from submission.core.replies import Reply
 from submission.core.sasl import (
     BAD_CREDENTIALS,
@@ -62,6 +63,7 @@ class Verdict:
     login: Login | None
     name: str
     reason: str = ""
+    app_password: AppPassword | None = None  # with which it succeeded
 
 
 def decode(text: bytes) -> bytes:
@@ -78,9 +80,15 @@ def decode_initial(word: bytes | None) -> bytes | None:
     return b"" if word == b"=" else decode(word)
 
 
-async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator) -> Verdict:
-    """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say."""
+async def exchange(
+    machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator, address: str = ""
+) -> Verdict:
+    """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say.
+
+    `address` is the client's, for some passwords are good from some networks only.
+    """
     login: Login | None = None
+    app_password: AppPassword | None = None
     step: Step = machine.start(initial)
     while True:
         match step:
@@ -90,7 +98,8 @@ async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenti
                     raise ExchangeError("aborted", replies.AUTH_ABORTED)
                 step = machine.respond(decode(answer))
             case CheckPassword(name, password):
-                login = await authenticator.check_password(name, password)
+                found_app = await authenticator.find_app_password(name, password, address)
+                login, app_password = found_app or (await authenticator.check_password(name, password), None)
                 step = machine.resolve(login is not None)
             case FetchSecret(name):
                 found = await authenticator.fetch_secret(name)
@@ -101,7 +110,7 @@ async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenti
                 step = machine.resolve(keys)
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
-                return Verdict(login, name, "" if login else BAD_CREDENTIALS)
+                return Verdict(login, name, "" if login else BAD_CREDENTIALS, app_password)
             case Failure(reason, name):
                 return Verdict(None, name, reason)
 
@@ -144,7 +153,9 @@ class Authentication:
             return self._refuse_mechanism(name)
         try:
             initial = decode_initial(words[1] if len(words) == 2 else None)
-            verdict = await exchange(self._machine(name), initial, self._ask, self._shared.authenticator)
+            verdict = await exchange(
+                self._machine(name), initial, self._ask, self._shared.authenticator, self._peer.address
+            )
         except ExchangeError as error:
             self._log("fail", name, None, str(error))
             return error.reply
@@ -157,8 +168,9 @@ class Authentication:
             self._failures += 1
             is_last = self._failures >= self._settings.limits.auth_failures
             return replies.TOO_MANY_AUTH_FAILURES if is_last else replies.AUTH_FAILED
-        self._peer.identity = Identity(Via.AUTH, verdict.login)
-        self._log("ok", name, str(verdict.login), None)
+        used = verdict.app_password
+        self._peer.identity = Identity(Via.AUTH, verdict.login, used.senders if used else ())
+        self._log("ok", name, str(verdict.login), None, used.label if used else None)
         return replies.AUTH_OK
 
     def _refuse_mechanism(self, name: str) -> Reply:
@@ -181,7 +193,7 @@ class Authentication:
                 raise ExchangeError("too-long", replies.AUTH_LINE_TOO_LONG) from error
             raise ExchangeError("bad-base64", replies.AUTH_BAD_BASE64) from error
 
-    def _log(self, result: str, mechanism: str, user: str | None, reason: str | None) -> None:
+    def _log(self, result: str, mechanism: str, user: str | None, reason: str | None, app: str | None = None) -> None:
         peer = self._peer
         logs.event(
             "auth",
@@ -192,4 +204,5 @@ class Authentication:
             tls=peer.tls or "none",
             session=peer.session,
             reason=reason,
+            app=app,
         )

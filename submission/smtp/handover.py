@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 
 from submission import logs
 from submission.core import addresses, extensions, headers, parameters, replies
+from submission.core.app_passwords import allows_sender
 from submission.core.arguments import parse_recipient, parse_sender
 from submission.core.chunks import Chunk
+from submission.core.policy import refuse_sender
 from submission.core.replies import Reply
 from submission.core.transaction import Envelope, Peer, Phase, refuse_mail
 from submission.core.xclient import Client
@@ -95,6 +97,10 @@ class Handover:
         if isinstance(parsed, Reply):
             return parsed
         sender, values = parsed
+        identity = self._peer.identity
+        if identity is not None and not allows_sender(identity.senders, sender):
+            self._log(Outcome(refuse_sender(sender, identity.login), 0, "sender"), Envelope(sender, values))
+            return refuse_sender(sender, identity.login)
         if parameters.declared_size(values) > self.max_size:
             return replies.MESSAGE_TOO_BIG
         self._open = _Open(Envelope(sender, values), Upstream(self._shared.pool, self._client))

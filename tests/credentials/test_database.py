@@ -310,3 +310,13 @@ def test_a_file_in_wal_mode_has_no_version_for_a_change_may_be_beside_it(store: 
         connection.commit()
         settle(path)
         assert store.version() is None
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o606, 0o644, 0o666])
+def test_a_store_that_everybody_may_use_is_refused(path: Path, mode: int) -> None:
+    DatabaseStore(path).close()
+    path.chmod(mode)
+    with pytest.raises(StoreUnavailableError, match=f"has mode {mode:04o}, .*chmod o= it"):
+        DatabaseStore(path)
+    path.chmod(0o640)
+    DatabaseStore(path).close()

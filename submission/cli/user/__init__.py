@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from submission.cli.user.accounts import delete_user, disable, enable, list_users, show, verify
+from submission.cli.user.app_passwords import app_password
 from submission.cli.user.exporting import export
 from submission.cli.user.importing import import_accounts
 from submission.cli.user.rekeying import rekey
@@ -22,5 +23,5 @@ def user() -> None:
     """
 
 
-for command in (list_users, show, enable, disable, delete_user, verify, import_accounts, export, rekey):
+for command in (list_users, show, enable, disable, delete_user, verify, import_accounts, export, rekey, app_password):
     user.add_command(command)
