@@ -117,7 +117,7 @@ def test_names_are_compared_exactly(store: DatabaseStore) -> None:
 
 def test_no_secret_is_in_a_record_s_repr(store: DatabaseStore) -> None:
     keep(store, Record(ALICE, "hash", "sealed"))
-    assert repr(store.read(ALICE)) == f"Record(login={ALICE!r}, is_disabled=False)"
+    assert repr(store.read(ALICE)) == f"Record(login={ALICE!r}, is_disabled=False, app_passwords=())"
 
 
 @pytest.mark.parametrize("name", ["a?mode=ro", "a%41", "file:a", "a b#c", "\u00e4"])
@@ -223,6 +223,7 @@ def test_a_table_of_another_form_is_trouble_with_the_store(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE credentials (something)")
     connection.close()
+    path.chmod(0o600)
     for use in use_each_way(path):
         with pytest.raises(StoreUnavailableError, match=r"no such column|has no column"):
             use()
