@@ -38,14 +38,22 @@ class Via(enum.Enum):
     """By which way a client became entitled to send. A value here is a word in the log."""
 
     AUTH = "auth"
+    POP = "pop"  # somebody has read mail from the same address
+    STATIC = "static"  # the address is the admin's own
+    RELAY = "relay"  # anybody, to the domains that mail is relayed to for all (admission.py)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Why a client may send, and as whom."""
+    """Why a client may send, and as whom; `login` is None where nobody in particular is known."""
 
     via: Via
-    login: Login
+    login: Login | None
+
+    @property
+    def user(self) -> str | None:
+        """The login as the log has it."""
+        return str(self.login) if self.login else None
 
 
 @dataclass(slots=True)
@@ -72,7 +80,7 @@ class Peer:
     @property
     def user(self) -> str | None:
         """The login as the log has it."""
-        return str(self.identity.login) if self.identity else None
+        return self.identity.user if self.identity else None
 
 
 @dataclass(slots=True)
