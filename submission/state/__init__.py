@@ -5,7 +5,7 @@ guessed wrong can be. An entry has a kind, a key, a value (text, JSON mostly) an
 with them, each of which another kind of database could do as well:
 
     state.change(change)          change(transaction) gets, puts and removes entries, all in one step or none of it
-    state.changes(kind, since)    what is new since a revision, so that a reader keeps a copy in memory current
+    state.changes(kind, since)    what is new since a revision, for whoever keeps a copy in memory
     state.version()               equal as long as nothing changed; costs microseconds, so an event loop may ask
 
 Times are seconds since the epoch. Every method but `version` may block; any thread may call it.
@@ -15,9 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
+
+NOTICED = 86400.0
+"""Seconds after its end that an entry is still there, for readers to see that it ended."""
 
 
 class StateUnavailableError(Exception):
@@ -31,6 +34,13 @@ class Entry:
     key: str
     value: str
     until: float
+
+
+class Revision(NamedTuple):
+    """How far a reader has come, in which making of the state."""
+
+    making: str
+    number: int
 
 
 class Transaction(Protocol):
@@ -52,11 +62,11 @@ class State(Protocol):
     def change(self, change: Callable[[Transaction], T]) -> T:
         """Change entries in one step, or in none where `change` raises; gives what it gives."""
 
-    def changes(self, kind: str, since: int) -> tuple[int, list[Entry]]:
-        """The revision of now, and the entries that are new since one; since 0: all of them."""
+    def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
+        """The revision of now, and the entries that are new since one: all of them where it is of another making."""
 
     def sweep(self, now: float) -> None:
-        """Drop what expired so long ago that every reader has noticed."""
+        """Drop what ended more than NOTICED ago. A reader that comes more seldom has to begin anew."""
 
     def version(self) -> object | None:
         """Something that is equal only as long as nothing changed at all, None where that can't be told."""

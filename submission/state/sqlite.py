@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from submission import logs
-from submission.state import Entry, StateUnavailableError, Transaction
+from submission.state import NOTICED, Entry, Revision, StateUnavailableError, Transaction
 
 T = TypeVar("T")
 
@@ -27,8 +27,6 @@ SETTLED = 1.0
 """Seconds after which a change of a file is sure to give it another time."""
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's transaction."""
-NOTICED = 86400.0
-"""Seconds after its end that an entry is still there for readers to see that it ended."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -37,8 +35,8 @@ CREATE TABLE IF NOT EXISTS entries (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_revision ON entries (kind, revision);
 CREATE INDEX IF NOT EXISTS by_end ON entries (until);
-CREATE TABLE IF NOT EXISTS revision (number INTEGER NOT NULL);
-INSERT INTO revision SELECT 0 WHERE NOT EXISTS (SELECT * FROM revision);
+CREATE TABLE IF NOT EXISTS revision (making TEXT NOT NULL, number INTEGER NOT NULL);
+INSERT INTO revision SELECT lower(hex(randomblob(8))), 0 WHERE NOT EXISTS (SELECT * FROM revision);
 """
 
 
@@ -68,24 +66,23 @@ class SqliteState:
                 raise
             return result
 
-    def changes(self, kind: str, since: int) -> tuple[int, list[Entry]]:
+    def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
         """The revision of now, and what changed since another."""
         with self._lock, _translated(self._path):
             connection = self._current()
             connection.execute("BEGIN")
             try:
-                (revision,) = connection.execute("SELECT number FROM revision").fetchone()
-                if revision < since:  # another file than it was: begin anew
-                    since = 0
+                revision = Revision(*connection.execute("SELECT making, number FROM revision").fetchone())
+                number = since.number if since is not None and since.making == revision.making else -1
                 rows = connection.execute(
-                    "SELECT key, value, until FROM entries WHERE kind = ? AND revision > ?", (kind, since)
+                    "SELECT key, value, until FROM entries WHERE kind = ? AND revision > ?", (kind, number)
                 )
                 return revision, [Entry(*row) for row in rows]
             finally:
                 connection.execute("COMMIT")
 
     def sweep(self, now: float) -> None:
-        """Drop what expired a day ago: an index finds it."""
+        """Drop what ended long ago: an index finds it."""
         with self._lock, _translated(self._path):
             self._current().execute("DELETE FROM entries WHERE until < ?", (now - NOTICED,))
 

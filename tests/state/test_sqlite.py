@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from submission.state import Entry, State, StateUnavailableError, Transaction
-from submission.state.sqlite import NOTICED, SqliteState
+from submission.state import NOTICED, Entry, State, StateUnavailableError, Transaction
+from submission.state.sqlite import SqliteState
 
 NOW = time.time()
 
@@ -35,8 +35,9 @@ def put(state: State, key: str, value: str = "x", until: float = NOW + 60) -> No
 def test_what_was_put_is_there_for_others_and_after_a_restart(state: SqliteState, path: Path) -> None:
     put(state, "a", "1")
     other = SqliteState(path)
-    assert other.changes("kind", 0) == (1, [Entry("a", "1", NOW + 60)])
-    assert other.changes("another", 0) == (1, [])
+    revision, entries = other.changes("kind", None)
+    assert (revision.number, entries) == (1, [Entry("a", "1", NOW + 60)])
+    assert other.changes("another", None) == (revision, [])
     assert other.change(lambda transaction: transaction.get("kind", "a")) == Entry("a", "1", NOW + 60)
     other.close()
 
@@ -44,7 +45,7 @@ def test_what_was_put_is_there_for_others_and_after_a_restart(state: SqliteState
 def test_a_reader_gets_what_is_new_and_sees_what_was_removed(state: SqliteState) -> None:
     put(state, "a")
     put(state, "b")
-    revision, _ = state.changes("kind", 0)
+    revision, _ = state.changes("kind", None)
     assert state.changes("kind", revision) == (revision, [])
     put(state, "a", "2")
     state.change(lambda transaction: transaction.remove("kind", "b"))
@@ -62,9 +63,10 @@ def test_a_change_that_fails_changes_nothing(state: SqliteState) -> None:
 
     with pytest.raises(RuntimeError):
         state.change(change)
-    assert state.changes("kind", 0) == (0, [])
+    revision, entries = state.changes("kind", None)
+    assert (revision.number, entries) == (0, [])
     put(state, "b")
-    assert [entry.key for entry in state.changes("kind", 0)[1]] == ["b"]
+    assert [entry.key for entry in state.changes("kind", None)[1]] == ["b"]
 
 
 def test_parallel_changes_count_each(path: Path) -> None:
@@ -82,7 +84,7 @@ def test_parallel_changes_count_each(path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert states[0].changes("kind", 0)[1] == [Entry("counter", "200", NOW)]
+    assert states[0].changes("kind", None)[1] == [Entry("counter", "200", NOW)]
     for state in states:
         state.close()
 
@@ -92,7 +94,7 @@ def test_a_sweep_drops_what_ended_long_ago(state: SqliteState) -> None:
     put(state, "ended", until=NOW - 1)
     put(state, "good")
     state.sweep(NOW)
-    assert {entry.key for entry in state.changes("kind", 0)[1]} == {"ended", "good"}
+    assert {entry.key for entry in state.changes("kind", None)[1]} == {"ended", "good"}
 
 
 def test_a_version_changes_with_each_change_and_is_none_while_that_could_not_be_told(
@@ -121,18 +123,20 @@ def test_a_damaged_file_is_put_aside(path: Path, logged: list[str]) -> None:
     state = SqliteState(path)
     put(state, "a")
     assert path.with_name("state.db.damaged").read_bytes() == octets
-    assert [entry.key for entry in state.changes("kind", 0)[1]] == ["a"]
+    assert [entry.key for entry in state.changes("kind", None)[1]] == ["a"]
     state.close()
 
 
 def test_a_file_that_was_removed_is_made_anew(state: SqliteState, path: Path) -> None:
     put(state, "a")
-    revision, _ = state.changes("kind", 0)
+    revision, _ = state.changes("kind", None)
     for file in path.parent.iterdir():
         file.unlink()
-    assert state.changes("kind", revision) == (0, [])
-    put(state, "b")
-    assert [entry.key for entry in state.changes("kind", 0)[1]] == ["b"]
+    for key in "bcd":
+        put(state, key)
+    now, entries = state.changes("kind", revision)
+    assert now.making != revision.making
+    assert [entry.key for entry in entries] == ["b", "c", "d"]
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -174,7 +178,7 @@ while True:
             said = [process.stdout.readline() for _ in range(20)]
             process.kill()
         state = SqliteState(path)
-        values = {int(entry.value) for entry in state.changes("kind", 0)[1]}
+        values = {int(entry.value) for entry in state.changes("kind", None)[1]}
         assert len(values) == 1
         assert values.pop() >= int(said[-1])
         state.close()

@@ -1,0 +1,148 @@
+"""The POP-before-SMTP table where it is kept: written by whoever reads the logs and by an admin, read by the workers.
+
+A grant is an entry of the kind `grant`, its key `address user`. Whoever asks has a copy in memory, which takes in what
+is new before it answers: as long as the state's version is the same, that is a look at two files' times.
+
+A batch of logins is stored together with the place in the log up to which they were read, so that a login counts
+once, whatever process is killed when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterable, Mapping
+
+from submission.core.grants import MAX_GRANTS, Grant, Grants
+from submission.state import NOTICED, Entry, Revision, State, Transaction
+
+GRANT, POSITION = "grant", "position"
+FOREVER = 4e9
+"""The end of an entry that has none."""
+
+
+class GrantTable:
+    """The table of one process: kept in the state, with a copy in memory. Raises StateUnavailableError throughout."""
+
+    def __init__(self, state: State, limit: int = MAX_GRANTS) -> None:
+        self._state = state
+        self._limit = limit
+        self._grants = Grants(limit)
+        self._revision: Revision | None = None
+        self._read = 0.0
+        self._version: object | None = None
+        self._lock = threading.Lock()
+
+    async def find(self, address: str) -> Grant | None:
+        """The grant that an address has now; asks the state only if something may be new."""
+        version = self._state.version()
+        if version is None or version != self._version:
+            await asyncio.to_thread(self.refresh)
+        with self._lock:
+            return self._grants.find(address, time.time())
+
+    def refresh(self) -> None:
+        """Take in what is new. Blocks."""
+        version = self._state.version()  # before reading, so that it isn't newer than what is read
+        with self._lock:
+            self._take_in()
+            self._version = version
+
+    def grants(self) -> list[Grant]:
+        """All that are good now. Blocks."""
+        self.refresh()
+        now = time.time()
+        with self._lock:
+            return [grant for grant in self._grants if grant.until > now]
+
+    def record(self, logins: Iterable[Grant], positions: Mapping[str, str] | None = None) -> list[Grant]:
+        """Store what logins give, and how far the logs were read, in one step; what the table then has. Blocks."""
+        earned = _merge(logins)
+
+        def change(transaction: Transaction) -> list[Grant]:
+            stored = []
+            for key, grant in earned.items():
+                entry = transaction.get(GRANT, key)
+                earlier = _decode(entry) if entry is not None else None
+                # One that has ended tells since when, but is no reason to hand anything on.
+                current = earlier.renewed(grant) if earlier is not None else grant
+                transaction.put(GRANT, _encode(current))
+                stored.append(current)
+            for source, position in (positions or {}).items():
+                transaction.put(POSITION, Entry(source, position, FOREVER))
+            return stored
+
+        stored = self._state.change(change)
+        self._make_room()
+        return stored
+
+    def remove(self, grants: Iterable[Grant]) -> None:
+        """Take grants away. Blocks."""
+        keys = [_key(grant) for grant in grants]
+
+        def change(transaction: Transaction) -> None:
+            for key in keys:
+                transaction.remove(GRANT, key)
+
+        if keys:
+            self._state.change(change)
+
+    def positions(self) -> dict[str, str]:
+        """How far each source was read. Blocks."""
+        _, entries = self._state.changes(POSITION, None)
+        return {entry.key: entry.value for entry in entries if entry.value}
+
+    def _make_room(self) -> None:
+        """Take out of the state what a full table has no room for."""
+        with self._lock:
+            dropped = self._take_in()
+        self.remove(dropped)
+
+    def _take_in(self) -> list[Grant]:
+        now = time.time()
+        since = self._revision if abs(now - self._read) < NOTICED / 2 else None
+        revision, entries = self._state.changes(GRANT, since)
+        if since is None or since.making != revision.making:
+            self._grants = Grants(self._limit)
+        self._revision, self._read = revision, now
+        dropped: list[Grant] = []
+        for entry in entries:
+            grant = _decode(entry)
+            if grant is not None and grant.until > now:
+                dropped += self._grants.put(grant)
+            else:
+                address, _, user = entry.key.partition(" ")
+                self._grants.remove(address, user)
+        for _ in self._grants.sweep(now):
+            pass
+        return dropped
+
+
+def _merge(logins: Iterable[Grant]) -> dict[str, Grant]:
+    """Several logins of one user from one address as one."""
+    merged: dict[str, Grant] = {}
+    for login in logins:
+        key = _key(login)
+        merged[key] = merged[key].renewed(login) if key in merged else login
+    return merged
+
+
+def _key(grant: Grant) -> str:
+    return f"{grant.address} {grant.user}"
+
+
+def _encode(grant: Grant) -> Entry:
+    value = json.dumps([grant.protocol, grant.server, grant.first, grant.last, grant.logins], separators=(",", ":"))
+    return Entry(_key(grant), value, grant.until)
+
+
+def _decode(entry: Entry) -> Grant | None:
+    """The grant of an entry, None for one that was removed, or that isn't of our making."""
+    address, _, user = entry.key.partition(" ")
+    try:
+        protocol, server, first, last, logins = json.loads(entry.value)
+        return Grant(address, user, str(protocol), str(server), float(first), float(last), entry.until, int(logins))
+    except (ValueError, TypeError):
+        return None
