@@ -35,7 +35,8 @@ _DESCRIPTOR_NAME = re.compile(r"[ -9;-~]{1,255}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _seconds(value: object) -> float:
+def seconds(value: object) -> float:
+    """A duration as the configuration has it. Raises ValueError, whose text says what is allowed."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
@@ -224,7 +225,7 @@ not_empty = AfterValidator(_not_empty)
 Several: TypeAlias = Annotated[tuple[T, ...], Field(strict=False)]
 """A TOML array: pydantic takes a list for a tuple only where it isn't strict. The items are as strict as ever."""
 
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=31 * 86400)]
+Seconds: TypeAlias = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=31 * 86400)]
 Octets: TypeAlias = Annotated[int, BeforeValidator(_octets), Field(ge=1, le=1 << 40)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Tables: TypeAlias = Several[dict[str, object]]

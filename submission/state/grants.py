@@ -3,6 +3,9 @@
 A grant is an entry of the kind `grant`, its key `address user`. Whoever asks has a copy in memory, which takes in what
 is new before it answers: as long as the state's version is the same, that is a look at two files' times.
 
+Beside it stands, of each user who ever had a grant, how much they rely on it: logins, messages, and whether they have
+authenticated since (kind `reliance`). It outlasts the grants, for it is what retires them.
+
 A batch of logins is stored together with the place in the log up to which they were read, so that a login counts
 once, whatever process is killed when.
 """
@@ -13,14 +16,43 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple, dataclass, replace
 
 from submission.core.grants import MAX_GRANTS, Grant, Grants
 from submission.state import NOTICED, Entry, Revision, State, Transaction
 
-GRANT, POSITION = "grant", "position"
+GRANT, POSITION, RELIANCE = "grant", "position", "reliance"
+REMEMBERED = 400 * 86400.0
+"""Seconds after a user's last login by POP or IMAP, or message, that their reliance is remembered."""
 FOREVER = 4e9
 """The end of an entry that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliance:
+    """How much a user relies on POP before SMTP. Times are seconds since the epoch, 0 where there was none."""
+
+    user: str
+    first: float
+    last: float
+    logins: int
+    protocol: str  # of the last login, as is `server`
+    server: str
+    messages: int = 0
+    last_message: float = 0.0
+    authenticated: float = 0.0  # when AUTH last succeeded
+
+    def after(self, grant: Grant) -> Reliance:
+        """As it is after logins."""
+        return replace(
+            self,
+            first=min(self.first, grant.first),
+            last=max(self.last, grant.last),
+            logins=self.logins + grant.logins,
+            protocol=grant.protocol,
+            server=grant.server,
+        )
 
 
 class GrantTable:
@@ -70,6 +102,7 @@ class GrantTable:
                 current = earlier.renewed(grant) if earlier is not None else grant
                 transaction.put(GRANT, _encode(current))
                 stored.append(current)
+                _rely(transaction, grant)
             for source, position in (positions or {}).items():
                 transaction.put(POSITION, Entry(source, position, FOREVER))
             return stored
@@ -88,6 +121,31 @@ class GrantTable:
 
         if keys:
             self._state.change(change)
+
+    def note_message(self, user: str) -> None:
+        """Count a message that was sent by a grant. Blocks."""
+        now = time.time()
+        self._note(user, lambda known: replace(known, messages=known.messages + 1, last_message=now))
+
+    def note_authentication(self, user: str) -> None:
+        """Know that a user can authenticate, if they are one who had a grant. Blocks."""
+        now = time.time()
+        self._note(user, lambda known: replace(known, authenticated=now))
+
+    def reliances(self) -> list[Reliance]:
+        """All users who had a grant, the last login first. Blocks."""
+        _, entries = self._state.changes(RELIANCE, None)
+        known = [reliance for entry in entries if (reliance := _decode_reliance(entry)) is not None]
+        return sorted(known, key=lambda each: each.last, reverse=True)
+
+    def _note(self, user: str, change: Callable[[Reliance], Reliance]) -> None:
+        def note(transaction: Transaction) -> None:
+            entry = transaction.get(RELIANCE, user)
+            known = _decode_reliance(entry) if entry is not None else None
+            if known is not None:
+                transaction.put(RELIANCE, _encode_reliance(change(known)))
+
+        self._state.change(note)
 
     def positions(self) -> dict[str, str]:
         """How far each source was read. Blocks."""
@@ -131,6 +189,36 @@ def _merge(logins: Iterable[Grant]) -> dict[str, Grant]:
 
 def _key(grant: Grant) -> str:
     return f"{grant.address} {grant.user}"
+
+
+def _rely(transaction: Transaction, grant: Grant) -> None:
+    entry = transaction.get(RELIANCE, grant.user)
+    known = _decode_reliance(entry) if entry is not None else None
+    reliance = known or Reliance(grant.user, grant.first, grant.last, 0, grant.protocol, grant.server)
+    transaction.put(RELIANCE, _encode_reliance(reliance.after(grant)))
+
+
+def _encode_reliance(reliance: Reliance) -> Entry:
+    until = max(reliance.last, reliance.last_message) + REMEMBERED
+    return Entry(reliance.user, json.dumps(astuple(reliance)[1:], separators=(",", ":")), until)
+
+
+def _decode_reliance(entry: Entry) -> Reliance | None:
+    try:
+        first, last, logins, protocol, server, messages, last_message, authenticated = json.loads(entry.value)
+        return Reliance(
+            entry.key,
+            float(first),
+            float(last),
+            int(logins),
+            str(protocol),
+            str(server),
+            int(messages),
+            float(last_message),
+            float(authenticated),
+        )
+    except (ValueError, TypeError):
+        return None
 
 
 def _encode(grant: Grant) -> Entry:

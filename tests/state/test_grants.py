@@ -133,3 +133,23 @@ def test_an_entry_that_is_not_of_our_making_grants_nothing(state: SqliteState) -
     for value in ("", "x", "[]", "{}", "[1,2,3]", '["pop3","x","a",1,1]'):
         state.change(lambda transaction, value=value: transaction.put(GRANT, Entry("192.0.2.9 x", value, NOW + 60)))  # type: ignore[misc]
         assert table.grants() == []
+
+
+def test_how_much_a_user_relies_on_it_is_remembered_when_the_grants_have_gone(
+    state: SqliteState, elsewhere: GrantTable
+) -> None:
+    table = GrantTable(state)
+    table.record([replace(JOE, until=NOW - 1), EVE])
+    table.record([replace(JOE, address="192.0.2.51", first=NOW - 50, last=NOW + 7, protocol="imap", server="courier")])
+    elsewhere.note_message("joe@example.com")
+    elsewhere.note_message("joe@example.com")
+    elsewhere.note_authentication("eve@example.com")
+    elsewhere.note_authentication("stranger@example.com")
+    elsewhere.note_message("stranger@example.com")
+    state.sweep(NOW + 2 * NOTICED)
+    joe, eve = table.reliances()
+    assert (joe.user, joe.first, joe.last, joe.logins) == ("joe@example.com", NOW - 50, NOW + 7, 2)
+    assert (joe.protocol, joe.server, joe.messages, joe.authenticated) == ("imap", "courier", 2, 0)
+    assert joe.last_message >= NOW
+    assert (eve.user, eve.messages, eve.last_message) == ("eve@example.com", 0, 0)
+    assert eve.authenticated >= NOW
