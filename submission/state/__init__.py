@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol, TypeVar
 T = TypeVar("T")
 
 NOTICED = 86400.0
-"""Seconds after its end that an entry is still there, for readers to see that it ended."""
+"""Seconds after it was removed that an entry is still there, for readers to see that it was."""
 
 
 class StateUnavailableError(Exception):
@@ -66,7 +66,7 @@ class State(Protocol):
         """The revision of now, and the entries that are new since one: all of them where it is of another making."""
 
     def sweep(self, now: float) -> None:
-        """Drop what ended more than NOTICED ago. A reader that comes more seldom has to begin anew."""
+        """Drop what has ended, and what was removed more than NOTICED ago: who reads more seldom has to begin anew."""
 
     def version(self) -> object | None:
         """Something that is equal only as long as nothing changed at all, None where that can't be told."""

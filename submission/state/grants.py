@@ -12,15 +12,14 @@ once, whatever process is killed when.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 
 from submission.core.grants import MAX_GRANTS, Grant, Grants
-from submission.state import NOTICED, Entry, Revision, State, Transaction
+from submission.state import Entry, State, Transaction
+from submission.state.copies import Copy
 
 GRANT, POSITION, RELIANCE = "grant", "position", "reliance"
 REMEMBERED = 400 * 86400.0
@@ -62,31 +61,19 @@ class GrantTable:
         self._state = state
         self._limit = limit
         self._grants = Grants(limit)
-        self._revision: Revision | None = None
-        self._read = 0.0
-        self._version: object | None = None
-        self._lock = threading.Lock()
+        self._dropped: list[Grant] = []
+        self._copy = Copy(state, GRANT, self._take_in)
 
     async def find(self, address: str) -> Grant | None:
-        """The grant that an address has now; asks the state only if something may be new."""
-        version = self._state.version()
-        if version is None or version != self._version:
-            await asyncio.to_thread(self.refresh)
-        with self._lock:
-            return self._grants.find(address, time.time())
-
-    def refresh(self) -> None:
-        """Take in what is new. Blocks."""
-        version = self._state.version()  # before reading, so that it isn't newer than what is read
-        with self._lock:
-            self._take_in()
-            self._version = version
+        """The grant that an address has now."""
+        await self._copy.catch_up()
+        return self._grants.find(address, time.time())
 
     def grants(self) -> list[Grant]:
         """All that are good now. Blocks."""
-        self.refresh()
+        self._copy.read()
         now = time.time()
-        with self._lock:
+        with self._copy.lock:
             return [grant for grant in self._grants if grant.until > now]
 
     def record(self, logins: Iterable[Grant], positions: Mapping[str, str] | None = None) -> list[Grant]:
@@ -154,28 +141,24 @@ class GrantTable:
 
     def _make_room(self) -> None:
         """Take out of the state what a full table has no room for."""
-        with self._lock:
-            dropped = self._take_in()
+        self._copy.read()
+        with self._copy.lock:
+            dropped, self._dropped = self._dropped, []
         self.remove(dropped)
 
-    def _take_in(self) -> list[Grant]:
-        now = time.time()
-        since = self._revision if abs(now - self._read) < NOTICED / 2 else None
-        revision, entries = self._state.changes(GRANT, since)
-        if since is None or since.making != revision.making:
+    def _take_in(self, entries: list[Entry], is_all: bool) -> None:
+        if is_all:
             self._grants = Grants(self._limit)
-        self._revision, self._read = revision, now
-        dropped: list[Grant] = []
+        now = time.time()
         for entry in entries:
             grant = _decode(entry)
             if grant is not None and grant.until > now:
-                dropped += self._grants.put(grant)
+                self._dropped += self._grants.put(grant)
             else:
                 address, _, user = entry.key.partition(" ")
                 self._grants.remove(address, user)
         for _ in self._grants.sweep(now):
             pass
-        return dropped
 
 
 def _merge(logins: Iterable[Grant]) -> dict[str, Grant]:

@@ -82,9 +82,11 @@ class SqliteState:
                 connection.execute("COMMIT")
 
     def sweep(self, now: float) -> None:
-        """Drop what ended long ago: an index finds it."""
+        """Drop what has ended, and what was removed once that is noticed: an index finds it."""
         with self._lock, _translated(self._path):
-            self._current().execute("DELETE FROM entries WHERE until < ?", (now - NOTICED,))
+            self._current().execute(
+                "DELETE FROM entries WHERE until < ? AND (value <> '' OR until < ?)", (now, now - NOTICED)
+            )
 
     def version(self) -> object | None:
         """What the file system says of the file and its log; nothing while they are so new that it couldn't tell."""

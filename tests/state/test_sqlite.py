@@ -89,12 +89,15 @@ def test_parallel_changes_count_each(path: Path) -> None:
         state.close()
 
 
-def test_a_sweep_drops_what_ended_long_ago(state: SqliteState) -> None:
-    put(state, "old", until=NOW - NOTICED - 1)
+def test_a_sweep_drops_what_has_ended_and_later_what_was_removed(state: SqliteState) -> None:
     put(state, "ended", until=NOW - 1)
-    put(state, "good")
+    put(state, "good", until=NOW + 2 * NOTICED)
+    put(state, "removed")
+    state.change(lambda transaction: transaction.remove("kind", "removed"))
     state.sweep(NOW)
-    assert {entry.key for entry in state.changes("kind", None)[1]} == {"ended", "good"}
+    assert {entry.key for entry in state.changes("kind", None)[1]} == {"removed", "good"}
+    state.sweep(NOW + NOTICED + 60)
+    assert {entry.key for entry in state.changes("kind", None)[1]} == {"good"}
 
 
 def test_a_version_changes_with_each_change_and_is_none_while_that_could_not_be_told(
