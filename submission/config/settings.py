@@ -40,7 +40,7 @@ from submission.config.values import (
     not_empty,
     only,
 )
-from submission.core.sasl.registry import MECHANISMS
+from submission.core.sasl.registry import MECHANISMS, USUAL
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
@@ -110,7 +110,7 @@ class Tls(_Table):
 class Auth(_Table):
     """Who may log in, and how."""
 
-    mechanisms: Annotated[Several[Mechanism], not_empty] = tuple(MECHANISMS)
+    mechanisms: Annotated[Several[Mechanism], not_empty] = USUAL
     require_tls: bool = True
     """Where False, mechanisms that send no password may be used without TLS; the others never."""
     realm: Realm = ""

@@ -67,6 +67,7 @@ class Peer:
     address: str = ""  # IP address; empty on a Unix socket
     tls: str = ""  # such as "TLSv1.3"; empty without
     cipher: str = ""
+    end_point: bytes | None = None  # the certificate that it saw (RFC 5929 section 4), if we can tell
     hello: str = ""  # what EHLO or HELO named
     offered: frozenset[str] = frozenset()  # extensions in our reply to EHLO; none after HELO
     identity: Identity | None = None

@@ -1,7 +1,7 @@
 """What an admin does with accounts: the changes that submission-passwd and `submission user` make.
 
-One password gives every credential that its login is to have: a hash, and a sealed secret unless the admin wants none
-kept. They change together, in one transaction.
+One password gives every credential that its login is to have: a hash, keys for SCRAM, and a sealed secret unless the
+admin wants none kept. They change together, in one transaction.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from submission.core.addresses import Login
+from submission.core.sasl import Need
 from submission.credentials.hashing import hash_password, prepare, verify
+from submission.credentials.scram import make_keys
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store
 
@@ -47,15 +49,31 @@ def set_password(
         raise AccountError(f"password: {error}") from None
     if not prepared:
         raise AccountError("password: must not be empty")
-    hashed = hash_password(prepared)  # outside the transaction, for it takes its time
+    renewed = renew(Record(login), prepared)  # outside the transaction, for it takes its time
     secret = sealer.seal(prepared, login, SECRET) if keep_secret else ""
 
     def change(record: Record | None) -> Record:
         if record is None and not may_create:
             raise NoSuchUserError(login)
-        return replace(record or Record(login), password=hashed, secret=secret)
+        return replace(
+            record or Record(login),
+            password=renewed.password,
+            scram_sha_256=renewed.scram_sha_256,
+            scram_sha_1=renewed.scram_sha_1,
+            secret=secret,
+        )
 
     store.change(login, change)
+
+
+def renew(record: Record, password: str) -> Record:
+    """The record with hash and keys of today's costs, of a prepared password. Raises StoreUnavailableError."""
+    return replace(
+        record,
+        password=hash_password(password),
+        scram_sha_256=make_keys(password, Need.SCRAM_SHA_256),
+        scram_sha_1=make_keys(password, Need.SCRAM_SHA_1),
+    )
 
 
 def delete(store: Store, login: Login) -> None:

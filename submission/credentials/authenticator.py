@@ -7,10 +7,12 @@ changed since, not even the record has to be read, and the answer is there at on
 
 Threads and the queue before them are bounded; whoever finds the queue full is told to come again, and learns nothing.
 An unknown user, a disabled one, a name that can't be one and a wrong password all take a hash's time and give None.
-Likewise a secret that isn't kept takes the time of opening one.
+Likewise a secret that isn't kept takes the time of opening one, and keys that aren't there look like others (scram.py).
 
 A right password whose hash was made with other costs than today's is hashed anew, so that a change of these costs
-reaches everybody who logs in.
+reaches everybody who logs in; so do keys for SCRAM, which records of version 0.1 didn't have.
+
+A store that keeps passwords in the clear is answered for by clear.py.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from submission.core.addresses import Login
-from submission.credentials.accounts import SECRET, AccountError, parse_login
-from submission.credentials.hashing import hash_password, needs_update, prepare, verify
+from submission.core.sasl import Need
+from submission.core.sasl.scram_keys import ScramKeys
+from submission.credentials import clear
+from submission.credentials.accounts import SECRET, AccountError, parse_login, renew
+from submission.credentials.hashing import needs_update, prepare, verify
+from submission.credentials.scram import Decoys
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
 
@@ -51,6 +57,7 @@ class Authenticator:
     def __init__(self, store: Store, sealer: Sealer, default_realm: str, threads: int | None = None) -> None:
         self._store = store
         self._sealer = sealer
+        self._decoys = Decoys(sealer.derive("decoys for SCRAM"))
         self._nobodys_secret = sealer.seal("nobody's password", _NOBODY, SECRET)
         self._default_realm = default_realm
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="credentials")
@@ -70,6 +77,10 @@ class Authenticator:
         """
         return await self._in_thread(lambda: self._fetch(name))
 
+    async def fetch_keys(self, name: str, need: Need) -> tuple[Login | None, ScramKeys]:
+        """Login and keys for SCRAM; without a login, keys that look like others. Raises StoreUnavailableError."""
+        return await self._in_thread(lambda: self._fetch_keys(name, need))
+
     def close(self) -> None:
         """End the threads and let go of the store."""
         self._threads.shutdown(cancel_futures=True)
@@ -87,6 +98,8 @@ class Authenticator:
     def _check(self, name: str, password: str) -> Login | None:
         version = self._store.version()  # before the record is read, so that it isn't newer
         record = self._record(name)
+        if self._store.keeps_clear:
+            return clear.compare(record, password)
         try:
             prepared = prepare(password)
         except ValueError:
@@ -96,32 +109,53 @@ class Authenticator:
             return None
         if not self._successes.has(name, password, record) and not verify(prepared, record.password):
             return None
-        if needs_update(record.password):
+        if needs_update(record.password) or not (record.scram_sha_256 and record.scram_sha_1):
             record = self._renew(record, prepared)
         self._successes.add(name, password, _Success(record, version, time.monotonic() + REMEMBERED_FOR))
         return record.login
 
     def _renew(self, record: Record, password: str) -> Record:
-        """Keep a hash of today's costs, unless the record was changed meanwhile; the login is good in any case."""
+        """Keep hash and keys of today's costs, unless the record was changed meanwhile; the login is good anyhow."""
         with contextlib.suppress(StoreUnavailableError):
-            renewed = replace(record, password=hash_password(password))
+            renewed = renew(record, password)
             self._store.change(record.login, lambda current: renewed if current == record else current)
             return renewed
         return record
 
     def _fetch(self, name: str) -> tuple[Login, bytes] | None:
         record = self._record(name)
+        if self._store.keeps_clear:
+            return clear.secret(record)
         if record is None or not record.secret or record.is_disabled:
             self._sealer.open(self._nobodys_secret, _NOBODY, SECRET)
             return None
         return record.login, self._sealer.open(record.secret, record.login, SECRET).encode()
 
-    def _record(self, name: str) -> Record | None:
+    def _fetch_keys(self, name: str, need: Need) -> tuple[Login | None, ScramKeys]:
+        login = self._login(name)
+        record = self._store.read(login) if login else None
+        decoy = self._decoys.keys(str(login or name), need)
+        if self._store.keeps_clear:
+            return clear.keys(record, need, decoy)
+        kept = record.value(need) if record else ""
         try:
-            login = parse_login(name, self._default_realm)
+            keys = ScramKeys.parse(kept or str(decoy))
+        except ValueError as error:
+            raise StoreUnavailableError(f"what is kept of {login} for {need.name}: {error}") from None
+        if record is None or not kept or record.is_disabled:
+            # With the salt that it had before it was disabled, so that nobody sees that it was.
+            return None, replace(decoy, salt=keys.salt, iterations=keys.iterations)
+        return login, keys
+
+    def _record(self, name: str) -> Record | None:
+        login = self._login(name)
+        return self._store.read(login) if login else None
+
+    def _login(self, name: str) -> Login | None:
+        try:
+            return parse_login(name, self._default_realm)
         except AccountError:
             return None
-        return self._store.read(login)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ BUSY_TIMEOUT = 15.0
 """Seconds to wait for another process's transaction."""
 
 _PASSWORD, _SECRET, _DISABLED = "password", "secret", "disabled"
+_SCRAM_SHA_256, _SCRAM_SHA_1 = "scram-sha-256", "scram-sha-1"
 
 _CREDENTIALS = Table(
     "credentials",
@@ -155,6 +156,8 @@ def _record(login: Login, rows: Sequence[Row[Any, Any]]) -> Record:
         login,
         password=values.get(_PASSWORD, ""),
         secret=values.get(_SECRET, ""),
+        scram_sha_256=values.get(_SCRAM_SHA_256, ""),
+        scram_sha_1=values.get(_SCRAM_SHA_1, ""),
         is_disabled=_DISABLED in values,
     )
 
@@ -162,7 +165,13 @@ def _record(login: Login, rows: Sequence[Row[Any, Any]]) -> Record:
 def _rows(record: Record | None) -> list[dict[str, str]]:
     if record is None:
         return []
-    values = {_PASSWORD: record.password, _SECRET: record.secret, _DISABLED: "yes" if record.is_disabled else ""}
+    values = {
+        _PASSWORD: record.password,
+        _SECRET: record.secret,
+        _SCRAM_SHA_256: record.scram_sha_256,
+        _SCRAM_SHA_1: record.scram_sha_1,
+        _DISABLED: "yes" if record.is_disabled else "",
+    }
     return [
         {"user": record.login.user, "realm": record.login.realm, "property": name, "value": value}
         for name, value in values.items()

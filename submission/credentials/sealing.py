@@ -23,6 +23,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from submission.core.addresses import Login
 from submission.credentials.store import StoreUnavailableError
@@ -39,6 +41,7 @@ class Sealer:
     def __init__(self, keys: dict[str, bytes]) -> None:
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
+        self._current_key = keys[self._current]
 
     @classmethod
     def from_file(cls, path: Path) -> Sealer:
@@ -55,6 +58,10 @@ class Sealer:
         nonce = secrets.token_bytes(_NONCE)
         sealed = self._keys[self._current].encrypt(nonce, password.encode(), _bind(login, purpose))
         return f"v1:{self._current}:{base64.b64encode(nonce + sealed).decode()}"
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 octets for another purpose, the same for as long as the current key is (HKDF, RFC 5869)."""
+        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._current_key)
 
     def open(self, sealed: str, login: Login, purpose: str) -> str:
         """The password again."""

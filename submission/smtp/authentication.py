@@ -24,12 +24,14 @@ from submission.core.sasl import (
     Channel,
     CheckPassword,
     Failure,
+    FetchKeys,
     FetchSecret,
     Mechanism,
     Step,
     Success,
 )
 from submission.core.sasl.registry import MECHANISMS, make_nonce
+from submission.core.sasl.scram import PLUS
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
@@ -94,6 +96,9 @@ async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenti
                 found = await authenticator.fetch_secret(name)
                 login, secret = found or (None, None)
                 step = machine.resolve(secret)
+            case FetchKeys(name, need):
+                login, keys = await authenticator.fetch_keys(name, need)
+                step = machine.resolve(keys)
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
                 return Verdict(login, name, "" if login else BAD_CREDENTIALS)
@@ -114,13 +119,19 @@ class Authentication:
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
-        """What may be used now: all of them under TLS; without it, at most those that send no password."""
+        """What may be used now: all of them under TLS; without it, at most those that send no password.
+
+        Those that bind the channel need one with an end that both sides know.
+        """
         auth = self._settings.auth
-        if self._peer.tls:
-            return auth.mechanisms
-        if auth.require_tls:
+        if not self._peer.tls and auth.require_tls:
             return ()
-        return tuple(name for name in auth.mechanisms if not MECHANISMS[name].SENDS_PASSWORD)
+        return tuple(
+            name
+            for name in auth.mechanisms
+            if (self._peer.tls or not MECHANISMS[name].SENDS_PASSWORD)
+            and (self._peer.end_point or not name.endswith(PLUS))
+        )
 
     async def authenticate(self, argument: bytes) -> Reply:
         """Lead an exchange; where it succeeds, the peer has its identity."""
@@ -159,7 +170,8 @@ class Authentication:
     def _machine(self, name: str) -> Mechanism:
         now = self._shared.now().timestamp()
         nonce = make_nonce(secrets.token_bytes(16), now, self._settings.hostname)
-        return MECHANISMS[name](Channel(nonce, self._settings.auth.realm))
+        offers_binding = any(offered.endswith(PLUS) for offered in self.mechanisms)
+        return MECHANISMS[name](Channel(nonce, self._settings.auth.realm, self._peer.end_point, offers_binding))
 
     async def _ask(self, challenge: bytes) -> bytes:
         self._answers.say(replies.challenge(challenge))

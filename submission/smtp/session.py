@@ -34,6 +34,7 @@ from submission.smtp.chunks import skip
 from submission.smtp.handover import Handover
 from submission.smtp.proxy_header import read_header
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
+from submission.smtp.tls import served_end_point
 
 if TYPE_CHECKING:
     from submission.smtp.listener import Listener
@@ -347,6 +348,7 @@ class Session(SMTP):
         self.peer.forget()
         tls = self.transport.get_extra_info("ssl_object")
         self.peer.tls, self.peer.cipher = tls.version(), tls.cipher()[0]
+        self.peer.end_point = served_end_point(tls)
 
     # The verbs of the other files
 

@@ -7,13 +7,35 @@ from types import MappingProxyType
 
 from submission.core.sasl import Mechanism
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
+from submission.core.sasl.digest_md5 import DigestMd5Mechanism
 from submission.core.sasl.login import LoginMechanism
 from submission.core.sasl.plain import PlainMechanism
+from submission.core.sasl.scram import (
+    ScramSha1Mechanism,
+    ScramSha1PlusMechanism,
+    ScramSha256Mechanism,
+    ScramSha256PlusMechanism,
+)
 
 MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
-    {mechanism.NAME: mechanism for mechanism in (PlainMechanism, LoginMechanism, CramMd5Mechanism)}
+    {
+        mechanism.NAME: mechanism
+        for mechanism in (
+            ScramSha256PlusMechanism,
+            ScramSha256Mechanism,
+            ScramSha1PlusMechanism,
+            ScramSha1Mechanism,
+            PlainMechanism,
+            LoginMechanism,
+            CramMd5Mechanism,
+            DigestMd5Mechanism,
+        )
+    }
 )
-"""Name as in EHLO to class, in the order they are offered in unless the configuration says otherwise."""
+"""Name as in EHLO to class, the best first."""
+
+USUAL = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5")
+"""What is offered, in this order, unless the configuration says otherwise."""
 
 
 def make_nonce(random: bytes, now: float, hostname: str) -> bytes:
