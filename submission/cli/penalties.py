@@ -15,9 +15,8 @@ from submission.cli.options import configuration
 from submission.cli.tables import moment, print_table, printable
 from submission.config import Settings, load
 from submission.core.penalties import Penalty, rule_of
-from submission.credentials import open_store
+from submission.credentials import derive_key, open_store
 from submission.credentials.accounts import AccountError, parse_login
-from submission.credentials.sealing import Sealer
 from submission.credentials.store import StoreUnavailableError
 from submission.state import StateUnavailableError
 from submission.state.penalties import KEY_PURPOSE, PenaltyTable
@@ -74,7 +73,7 @@ def clear(file: Path, *, is_all: bool, whom: tuple[str, ...]) -> None:
 def _opened(file: Path) -> Iterator[tuple[PenaltyTable, Settings]]:
     settings = load(file)
     try:
-        key = Sealer.from_file(settings.store.key_file).derive(KEY_PURPOSE)
+        key = derive_key(settings, KEY_PURPOSE)
         with contextlib.closing(SqliteState(settings.state_dir / "state.db")) as state:
             yield PenaltyTable(state, key), settings
     except (StateUnavailableError, StoreUnavailableError) as error:

@@ -11,7 +11,7 @@ from submission.credentials.hashing import check_distributions
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Store
 
-__all__ = ["open_authenticator", "open_store", "warm_up"]
+__all__ = ["derive_key", "open_authenticator", "open_store", "warm_up"]
 
 
 def warm_up() -> None:
@@ -38,3 +38,8 @@ def open_authenticator(settings: Settings, threads: int | None = None) -> Authen
     """
     store, sealer = open_store(settings.store.url), Sealer.from_file(settings.store.key_file)
     return Authenticator(store, sealer, settings.auth.realm, threads)
+
+
+def derive_key(settings: Settings, purpose: str) -> bytes:
+    """A key of this installation for another purpose. Raises StoreUnavailableError."""
+    return Sealer.from_file(settings.store.key_file).derive(purpose)

@@ -70,6 +70,10 @@ class Authenticator:
             lambda: self._check(name, password)
         )
 
+    def remembers(self, name: str, password: str) -> bool:
+        """Whether the password was right a moment ago, and nothing changed since."""
+        return self._successes.recall(name, password, self._store.version()) is not None
+
     async def fetch_secret(self, name: str) -> tuple[Login, bytes] | None:
         """Login and password, for a mechanism that computes with it; None where none is kept.
 

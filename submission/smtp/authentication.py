@@ -10,7 +10,7 @@ import binascii
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from submission import logs
@@ -36,6 +36,7 @@ from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
 from submission.smtp.answers import Answers
+from submission.smtp.penalties import Penalties, RefusedError
 from submission.smtp.stream import BadLineError, ClientStream
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Verdict:
     login: Login | None
     name: str
     reason: str = ""
+    password: str = field(default="", repr=False, compare=False)  # as tried, where the mechanism shows it
 
 
 def decode(text: bytes) -> bytes:
@@ -78,9 +80,15 @@ def decode_initial(word: bytes | None) -> bytes | None:
     return b"" if word == b"=" else decode(word)
 
 
-async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator) -> Verdict:
-    """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say."""
+async def exchange(
+    machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator, penalties: Penalties
+) -> Verdict:
+    """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say.
+
+    Whoever has a penalty waits before the store is asked; RefusedError where that is no use.
+    """
     login: Login | None = None
+    tried = ""
     step: Step = machine.start(initial)
     while True:
         match step:
@@ -90,20 +98,25 @@ async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenti
                     raise ExchangeError("aborted", replies.AUTH_ABORTED)
                 step = machine.respond(decode(answer))
             case CheckPassword(name, password):
+                tried = password
+                if not authenticator.remembers(name, password):
+                    await penalties.wait(name)
                 login = await authenticator.check_password(name, password)
                 step = machine.resolve(login is not None)
             case FetchSecret(name):
+                await penalties.wait(name)
                 found = await authenticator.fetch_secret(name)
                 login, secret = found or (None, None)
                 step = machine.resolve(secret)
             case FetchKeys(name, need):
+                await penalties.wait(name)
                 login, keys = await authenticator.fetch_keys(name, need)
                 step = machine.resolve(keys)
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
-                return Verdict(login, name, "" if login else BAD_CREDENTIALS)
+                return Verdict(login, name, "" if login else BAD_CREDENTIALS, tried)
             case Failure(reason, name):
-                return Verdict(None, name, reason)
+                return Verdict(None, name, reason, tried)
 
 
 class Authentication:
@@ -116,6 +129,8 @@ class Authentication:
         self._stream = stream
         self._answers = answers
         self._failures = 0
+        auth = shared.settings.auth
+        self._penalties = Penalties(shared.penalties, peer, auth.realm, auth.exempt)
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
@@ -145,7 +160,9 @@ class Authentication:
             return self._refuse_mechanism(name)
         try:
             initial = decode_initial(words[1] if len(words) == 2 else None)
-            verdict = await exchange(self._machine(name), initial, self._ask, self._shared.authenticator)
+            verdict = await exchange(
+                self._machine(name), initial, self._ask, self._shared.authenticator, self._penalties
+            )
         except ExchangeError as error:
             self._log("fail", name, None, str(error))
             return error.reply
@@ -153,11 +170,17 @@ class Authentication:
             logs.failure("store-unavailable", error, session=self._peer.session)
             self._log("fail", name, None, "store-unavailable")
             return replies.AUTH_UNAVAILABLE
+        except RefusedError:
+            self._log("fail", name, None, "penalty")
+            return replies.TOO_MANY_AUTH_FAILURES
         if verdict.login is None:
             self._log("fail", name, verdict.name, verdict.reason)
+            if verdict.reason == BAD_CREDENTIALS:
+                await self._penalties.fail(verdict.name, verdict.password)
             self._failures += 1
             is_last = self._failures >= self._settings.limits.auth_failures
             return replies.TOO_MANY_AUTH_FAILURES if is_last else replies.AUTH_FAILED
+        await self._penalties.succeed(verdict.name)
         self._peer.identity = Identity(Via.AUTH, verdict.login)
         self._log("ok", name, str(verdict.login), None)
         return replies.AUTH_OK

@@ -3,7 +3,7 @@
 import asyncio
 import smtplib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -80,13 +80,14 @@ async def test_what_is_no_question_ends_the_connection(octets: bytes) -> None:
         assert await read_to_the_end(reader) == b""
 
 
-async def test_a_fault_of_ours_is_told_and_is_no_grant(logged: Iterator[str]) -> None:
+async def test_a_fault_of_ours_is_told_and_is_no_grant(logged: Callable[[], list[dict[str, object]]]) -> None:
     def broken(address: str) -> str | None:
         raise RuntimeError(address)
 
     async with asking(broken) as (reader, writer):
         writer.write(query("popip 192.0.2.50"))
         assert await reader.readuntil(b",") == b"34:TEMP the relay table can't be read,"
+    assert [line["event"] for line in logged()] == ["internal-error"]
 
 
 async def test_a_user_of_any_name_is_one_word() -> None:

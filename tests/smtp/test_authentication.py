@@ -357,7 +357,7 @@ async def test_without_tls_nothing_is_offered_and_nothing_taken(folder: Path) ->
 
 async def test_without_tls_at_most_mechanisms_that_send_no_password(folder: Path) -> None:
     async with session(make_settings(folder, require_tls=False), tls="") as client:
-        assert client.mechanisms == ("CRAM-MD5",)
+        assert client.mechanisms == ("SCRAM-SHA-256", "CRAM-MD5")
         assert await client.auth(GOOD) is replies.ENCRYPTION_REQUIRED
         assert await client.auth(b"LOGIN") is replies.ENCRYPTION_REQUIRED
         assert await client.auth(b"XFOO") is replies.AUTH_UNKNOWN_MECHANISM

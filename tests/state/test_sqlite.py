@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -120,11 +120,12 @@ def test_the_file_is_its_folder_owner_s_alone(state: SqliteState, path: Path) ->
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_damaged_file_is_put_aside(path: Path, logged: list[str]) -> None:
+def test_a_damaged_file_is_put_aside(path: Path, logged: Callable[[], list[dict[str, object]]]) -> None:
     octets = b"no database at all, but long enough to be taken for one" * 100
     path.write_bytes(octets)
     state = SqliteState(path)
     put(state, "a")
+    assert [line["event"] for line in logged()] == ["state-damaged"]
     assert path.with_name("state.db.damaged").read_bytes() == octets
     assert [entry.key for entry in state.changes("kind", None)[1]] == ["a"]
     state.close()
