@@ -239,7 +239,8 @@ def _answers(client: smtplib.SMTP, mechanism: str, password: str) -> Callable[..
         served = end_point(x509.load_der_x509_certificate(certificate)) if certificate else None
         return ScramClient(mechanism, USER, password, served)
     client.user, client.password = USER, password
-    return getattr(client, "auth_" + mechanism.lower().replace("-", "_"))
+    answers: Callable[..., str] = getattr(client, "auth_" + mechanism.lower().replace("-", "_"))
+    return answers
 
 
 def _has_arrived(installation: _Installation, message_id: str) -> bool:

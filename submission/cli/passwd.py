@@ -30,7 +30,7 @@ from submission.credentials.store import StoreUnavailableError
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-c", "is_create", is_flag=True, help="Create the user if it isn't there.")
 @click.option("-d", "is_delete", is_flag=True, help="Delete the user.")
-@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable password: PLAIN and LOGIN only.")
+@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable password: no CRAM-MD5.")
 @click.option("-p", "is_piped", is_flag=True, help="Read the password from standard input, without prompts.")
 @click.option("-u", "realm", metavar="REALM", help="The realm; [auth] realm of the configuration unless given.")
 @click.option(

@@ -20,6 +20,7 @@ from submission.cli.options import configuration
 from submission.cli.passwords import ask_password, is_terminal, read_password
 from submission.config import load
 from submission.core.sasl.registry import MECHANISMS
+from submission.core.sasl.scram import PLUS
 from submission.credentials import open_store
 from submission.credentials.accounts import (
     AccountError,
@@ -52,7 +53,7 @@ def user() -> None:
 @user.command("list")
 @configuration
 def list_users(file: Path) -> None:
-    """List all users: name, state, and the mechanisms that they can log in with."""
+    """List all users: name, state, and the mechanisms that what is kept of them serves."""
     with _opened(file) as (store, _):
         _print(("User", "State", "Mechanisms"), (_summary(record) for record in store.records()))
 
@@ -71,6 +72,7 @@ def show(file: Path, name: str) -> None:
         ("state", state),
         ("mechanisms", mechanisms),
         ("password hash", "kept" if record.password else "none"),
+        ("keys for SCRAM", "kept" if record.scram_sha_256 and record.scram_sha_1 else "none"),
         ("recoverable password", "kept, sealed" if record.secret else "none"),
     ]
     _print(("Property", "Value"), rows)
@@ -140,7 +142,9 @@ def _read_record(store: Store, name: str, realm: str) -> Record:
 
 
 def _summary(record: Record) -> tuple[str, str, str]:
-    usable = [name for name, mechanism in MECHANISMS.items() if record.serves(mechanism.NEED)]
+    usable = [
+        name for name, mechanism in MECHANISMS.items() if record.serves(mechanism.NEED) and not name.endswith(PLUS)
+    ]
     return str(record.login), "disabled" if record.is_disabled else "enabled", " ".join(usable)
 
 

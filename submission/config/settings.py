@@ -40,7 +40,7 @@ from submission.config.values import (
     not_empty,
     only,
 )
-from submission.core.sasl.registry import MECHANISMS, USUAL
+from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
@@ -252,10 +252,10 @@ class Settings(_Table):
         faults = {}
         if len(set(auth.mechanisms)) < len(auth.mechanisms):
             faults["auth.mechanisms"] = "a mechanism is there more than once"
-        if not auth.require_tls and all(MECHANISMS[name].SENDS_PASSWORD for name in auth.mechanisms):
-            allowed = ", ".join(f'"{name}"' for name in MECHANISMS if not MECHANISMS[name].SENDS_PASSWORD)
+        if not auth.require_tls and not any(map(works_without_tls, auth.mechanisms)):
+            allowed = ", ".join(f'"{name}"' for name in MECHANISMS if works_without_tls(name))
             faults["auth.require_tls"] = (
-                "false lets only mechanisms through that send no password, and auth.mechanisms has none; "
+                "false lets only mechanisms through that send no password and need no TLS, and auth.mechanisms has none; "
                 f"must be true, or auth.mechanisms must hold one of {allowed}"
             )
         realm = auth.realm or info.data.get("hostname", "")

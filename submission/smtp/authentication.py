@@ -30,7 +30,7 @@ from submission.core.sasl import (
     Step,
     Success,
 )
-from submission.core.sasl.registry import MECHANISMS, make_nonce
+from submission.core.sasl.registry import MECHANISMS, make_nonce, works_without_tls
 from submission.core.sasl.scram import PLUS
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
@@ -144,8 +144,7 @@ class Authentication:
         return tuple(
             name
             for name in auth.mechanisms
-            if (self._peer.tls or not MECHANISMS[name].SENDS_PASSWORD)
-            and (self._peer.end_point or not name.endswith(PLUS))
+            if (self._peer.tls or works_without_tls(name)) and (self._peer.end_point or not name.endswith(PLUS))
         )
 
     async def authenticate(self, argument: bytes) -> Reply:

@@ -67,8 +67,8 @@ def test_list_has_a_line_for_each_user_in_columns_for_programs(folder: Path) -> 
     result = run(folder, "list")
     assert result.exit_code == 0
     assert result.output == (
-        "alice@example.com\tenabled\tPLAIN LOGIN CRAM-MD5\n"  # by realm
-        "bob@example.org\tdisabled\tPLAIN LOGIN\n"
+        "alice@example.com\tenabled\tSCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN CRAM-MD5 DIGEST-MD5\n"  # by realm
+        "bob@example.org\tdisabled\tSCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN\n"
     )
 
 
@@ -108,8 +108,9 @@ def test_show_tells_what_is_kept_but_no_secret(folder: Path, store: DatabaseStor
         "user\talice\n"
         "realm\texample.com\n"
         "state\tenabled\n"
-        "mechanisms\tPLAIN LOGIN CRAM-MD5\n"
+        "mechanisms\tSCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN CRAM-MD5 DIGEST-MD5\n"
         "password hash\tkept\n"
+        "keys for SCRAM\tkept\n"
         "recoverable password\tkept, sealed\n"
     )
     output = run(folder, "show", "bob@example.org").output

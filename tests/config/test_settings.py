@@ -54,7 +54,7 @@ def test_defaults(tmp_path: Path) -> None:
             }
         ],
         "auth": {
-            "mechanisms": ["PLAIN", "LOGIN", "CRAM-MD5"],
+            "mechanisms": ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"],
             "require_tls": True,
             "realm": socket.gethostname(),
             "exempt": [],
@@ -205,7 +205,7 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     ("key", "text", "allowed"),
     [
         ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
-        ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', '"PLAIN", "LOGIN", "CRAM-MD5"'),
+        ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-512"]', '"LOGIN", "CRAM-MD5", "DIGEST-MD5"'),
         ("store.url", LISTEN + '[store]\nurl = "sasldb2:/etc/sasldb2"', '"sqlite:FILE"'),
         ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
         ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),
@@ -313,9 +313,10 @@ def test_no_tls_for_logins_is_only_for_mechanisms_that_send_no_password(tmp_path
     head = LISTEN + FILES + "[auth]\nrequire_tls = false\n"
     assert read(tmp_path, head).auth.require_tls is False
     assert read(tmp_path, head + 'mechanisms = ["CRAM-MD5"]\n').auth.require_tls is False
-    [told] = faults(tmp_path, head + 'mechanisms = ["PLAIN", "LOGIN"]\n')
+    assert read(tmp_path, head + 'mechanisms = ["SCRAM-SHA-256"]\n').auth.require_tls is False
+    [told] = faults(tmp_path, head + 'mechanisms = ["SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"]\n')
     assert told.startswith("auth.require_tls: false lets only mechanisms through that send no password")
-    assert told.endswith('"CRAM-MD5"')
+    assert told.endswith('one of "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5"')
 
 
 def test_mechanisms_are_there_once_and_at_least_one(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from submission.core.sasl.digest_md5 import DigestMd5Mechanism
 from submission.core.sasl.login import LoginMechanism
 from submission.core.sasl.plain import PlainMechanism
 from submission.core.sasl.scram import (
+    PLUS,
     ScramSha1Mechanism,
     ScramSha1PlusMechanism,
     ScramSha256Mechanism,
@@ -36,6 +37,11 @@ MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
 
 USUAL = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5")
 """What is offered, in this order, unless the configuration says otherwise."""
+
+
+def works_without_tls(name: str) -> bool:
+    """Whether a mechanism neither sends the password nor binds the channel, so that it can do without TLS."""
+    return not MECHANISMS[name].SENDS_PASSWORD and not name.endswith(PLUS)
 
 
 def make_nonce(random: bytes, now: float, hostname: str) -> bytes:
