@@ -89,6 +89,18 @@ def test_parallel_changes_count_each(path: Path) -> None:
         state.close()
 
 
+def test_many_processes_may_begin_it_at_once(path: Path) -> None:
+    program = "import sys; from pathlib import Path; from submission.state.sqlite import SqliteState as S; " + (
+        "sys.stdin.readline(); S(Path(sys.argv[1])).close()"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(8)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait(30) for process in processes] == [0] * 8
+
+
 def test_a_sweep_drops_what_has_ended_and_later_what_was_removed(state: SqliteState) -> None:
     put(state, "ended", until=NOW - 1)
     put(state, "good", until=NOW + 2 * NOTICED)
