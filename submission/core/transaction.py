@@ -38,18 +38,26 @@ class Via(enum.Enum):
     """By which way a client became entitled to send. A value here is a word in the log."""
 
     AUTH = "auth"
+    POP = "pop"  # somebody has read mail from the same address
+    STATIC = "static"  # the address is the admin's own
+    RELAY = "relay"  # anybody, to the domains that mail is relayed to for all (admission.py)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Why a client may send, and as whom.
+    """Why a client may send, and as whom; `login` is None where nobody in particular is known.
 
     `senders` are the only ones that it may name, addresses and `@domain`s, unless there are none.
     """
 
     via: Via
-    login: Login
+    login: Login | None
     senders: tuple[str, ...] = ()
+
+    @property
+    def user(self) -> str | None:
+        """The login as the log has it."""
+        return str(self.login) if self.login else None
 
 
 @dataclass(slots=True)
@@ -77,7 +85,7 @@ class Peer:
     @property
     def user(self) -> str | None:
         """The login as the log has it."""
-        return str(self.identity.login) if self.identity else None
+        return self.identity.user if self.identity else None
 
 
 @dataclass(slots=True)

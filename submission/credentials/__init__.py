@@ -13,7 +13,7 @@ from submission.credentials.sasldb2 import Sasldb2Store, is_sasldb2
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Store
 
-__all__ = ["find_store", "open_authenticator", "open_store", "warm_up"]
+__all__ = ["derive_key", "find_store", "open_authenticator", "open_store", "warm_up"]
 
 
 def warm_up() -> None:
@@ -51,3 +51,8 @@ def open_authenticator(settings: Settings, threads: int | None = None) -> Authen
     store, sealer = open_store(settings.store.url), Sealer.from_file(settings.store.key_file)
     store.read(Login("nobody", "nowhere"))  # what is wrong with the file is told now, not at the first login
     return Authenticator(store, sealer, settings.auth.realm, threads)
+
+
+def derive_key(settings: Settings, purpose: str) -> bytes:
+    """A key of this installation for another purpose. Raises StoreUnavailableError."""
+    return Sealer.from_file(settings.store.key_file).derive(purpose)

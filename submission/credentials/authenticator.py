@@ -72,6 +72,10 @@ class Authenticator:
             lambda: self._check(name, password)
         )
 
+    def remembers(self, name: str, password: str) -> bool:
+        """Whether the password was right a moment ago, and nothing changed since."""
+        return self._successes.recall(name, password, self._store.version()) is not None
+
     async def find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
         """Whose app password it is, if it is one that is good now, from this address. Raises StoreUnavailableError."""
         if not app_passwords.digest(password):

@@ -10,7 +10,7 @@ import binascii
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from submission import logs
@@ -37,6 +37,7 @@ from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
 from submission.smtp.answers import Answers
+from submission.smtp.penalties import Penalties, RefusedError
 from submission.smtp.stream import BadLineError, ClientStream
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Verdict:
     name: str
     reason: str = ""
     app_password: AppPassword | None = None  # with which it succeeded
+    password: str = field(default="", repr=False, compare=False)  # as tried, where the mechanism shows it
 
 
 def decode(text: bytes) -> bytes:
@@ -81,14 +83,21 @@ def decode_initial(word: bytes | None) -> bytes | None:
 
 
 async def exchange(
-    machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator, address: str = ""
+    machine: Mechanism,
+    initial: bytes | None,
+    ask: Ask,
+    authenticator: Authenticator,
+    penalties: Penalties,
+    address: str = "",
 ) -> Verdict:
     """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say.
 
-    `address` is the client's, for some passwords are good from some networks only.
+    Whoever has a penalty waits before the store is asked; RefusedError where that is no use. `address` is the client's,
+    for some passwords are good from some networks only.
     """
     login: Login | None = None
     app_password: AppPassword | None = None
+    tried = ""
     step: Step = machine.start(initial)
     while True:
         match step:
@@ -98,21 +107,26 @@ async def exchange(
                     raise ExchangeError("aborted", replies.AUTH_ABORTED)
                 step = machine.respond(decode(answer))
             case CheckPassword(name, password):
+                tried = password
+                if not authenticator.remembers(name, password):
+                    await penalties.wait(name)
                 found_app = await authenticator.find_app_password(name, password, address)
                 login, app_password = found_app or (await authenticator.check_password(name, password), None)
                 step = machine.resolve(login is not None)
             case FetchSecret(name):
+                await penalties.wait(name)
                 found = await authenticator.fetch_secret(name)
                 login, secret = found or (None, None)
                 step = machine.resolve(secret)
             case FetchKeys(name, need):
+                await penalties.wait(name)
                 login, keys = await authenticator.fetch_keys(name, need)
                 step = machine.resolve(keys)
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
-                return Verdict(login, name, "" if login else BAD_CREDENTIALS, app_password)
+                return Verdict(login, name, "" if login else BAD_CREDENTIALS, app_password, tried)
             case Failure(reason, name):
-                return Verdict(None, name, reason)
+                return Verdict(None, name, reason, password=tried)
 
 
 class Authentication:
@@ -125,6 +139,8 @@ class Authentication:
         self._stream = stream
         self._answers = answers
         self._failures = 0
+        auth = shared.settings.auth
+        self._penalties = Penalties(shared.penalties, peer, auth.realm, auth.exempt)
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
@@ -154,7 +170,12 @@ class Authentication:
         try:
             initial = decode_initial(words[1] if len(words) == 2 else None)
             verdict = await exchange(
-                self._machine(name), initial, self._ask, self._shared.authenticator, self._peer.address
+                self._machine(name),
+                initial,
+                self._ask,
+                self._shared.authenticator,
+                self._penalties,
+                self._peer.address,
             )
         except ExchangeError as error:
             self._log("fail", name, None, str(error))
@@ -163,11 +184,17 @@ class Authentication:
             logs.failure("store-unavailable", error, session=self._peer.session)
             self._log("fail", name, None, "store-unavailable")
             return replies.AUTH_UNAVAILABLE
+        except RefusedError:
+            self._log("fail", name, None, "penalty")
+            return replies.TOO_MANY_AUTH_FAILURES
         if verdict.login is None:
             self._log("fail", name, verdict.name, verdict.reason)
+            if verdict.reason == BAD_CREDENTIALS:
+                await self._penalties.fail(verdict.name, verdict.password)
             self._failures += 1
             is_last = self._failures >= self._settings.limits.auth_failures
             return replies.TOO_MANY_AUTH_FAILURES if is_last else replies.AUTH_FAILED
+        await self._penalties.succeed(verdict.name)
         used = verdict.app_password
         self._peer.identity = Identity(Via.AUTH, verdict.login, used.senders if used else ())
         self._log("ok", name, str(verdict.login), None, used.label if used else None)

@@ -98,7 +98,7 @@ class Handover:
             return parsed
         sender, values = parsed
         identity = self._peer.identity
-        if identity is not None and not allows_sender(identity.senders, sender):
+        if identity is not None and identity.login and not allows_sender(identity.senders, sender):
             self._log(Outcome(refuse_sender(sender, identity.login), 0, "sender"), Envelope(sender, values))
             return refuse_sender(sender, identity.login)
         if parameters.declared_size(values) > self.max_size:
@@ -213,7 +213,8 @@ class Handover:
         """The parameters with who submits as we know it, not as the client says (RFC 4954 section 5)."""
         others = {keyword: value for keyword, value in values.items() if keyword != b"AUTH"}
         if self._peer.identity is not None and "AUTH" in self._shared.pool.extensions:
-            others[b"AUTH"] = addresses.encode_xtext(str(self._peer.identity.login))
+            user = self._peer.identity.user
+            others[b"AUTH"] = addresses.encode_xtext(user) if user else b"<>"
         return others
 
     # What the relay says

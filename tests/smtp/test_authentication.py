@@ -31,7 +31,9 @@ from submission.relay.upstream import Pool
 from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication, ExchangeError, Verdict, decode, decode_initial, exchange
 from submission.smtp.listener import Shared
+from submission.smtp.penalties import Penalties
 from submission.smtp.stream import ClientStream
+from submission.state.penalties import PenaltyTable
 
 ALICE = Login("alice", "example.com")
 PASSWORD = "tanstaaf\u00e9"
@@ -137,7 +139,8 @@ async def run(
         challenges.append(challenge)
         return waiting.pop(0)
 
-    verdict = await exchange(machine, initial, ask, authenticator)
+    nobody = Penalties(None, Peer("0123456789ab"), "example.com")
+    verdict = await exchange(machine, initial, ask, authenticator, nobody)
     assert not waiting
     return verdict, challenges
 
@@ -242,7 +245,7 @@ class Client:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        self._authentication = authentication
+        self.authentication = authentication
         self._stream = stream
         self.peer = peer
         self.mechanisms = authentication.mechanisms
@@ -252,7 +255,7 @@ class Client:
     async def auth(self, argument: bytes, *lines: bytes) -> Reply:
         """The reply to AUTH and the lines that follow it."""
         self.writer.write(b"".join(line + b"\r\n" for line in lines))
-        reply = await self._authentication.authenticate(argument)
+        reply = await self.authentication.authenticate(argument)
         assert not self._stream.has_input
         await self._stream.flush()
         return reply
@@ -269,7 +272,9 @@ class Feeder(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def session(settings: Settings, tls: str = "TLSv1.3") -> AsyncIterator[Client]:
+async def session(
+    settings: Settings, tls: str = "TLSv1.3", penalties: PenaltyTable | None = None
+) -> AsyncIterator[Client]:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=theirs)
@@ -277,7 +282,8 @@ async def session(settings: Settings, tls: str = "TLSv1.3") -> AsyncIterator[Cli
     stream = feeder.stream = ClientStream(loop, transport, 30.0)
     peer = Peer("0123456789ab", "192.0.2.1", tls)
     authenticator = open_authenticator(settings)
-    shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
+    pool = Pool(settings.relay, settings.hostname)
+    shared = Shared(settings, pool, authenticator, lambda: datetime.now(UTC), penalties)
     try:
         yield Client(Authentication(shared, peer, stream, Answers(stream)), peer, stream, reader, writer)
     finally:
