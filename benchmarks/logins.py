@@ -118,7 +118,7 @@ def set_up(server: Server) -> None:
 @click.option("--count", type=click.IntRange(min=1), default=200, help="Of each kind of user, by each mechanism.")
 def main(count: int) -> None:
     """Run the benchmark."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table("Mechanism", *(f"{kind}, µs" for kind in KINDS), *(f"{kind}, %" for kind in KINDS[1:]))
     # Unlike MECHANISMS it names none that binds the channel: what binds it is compared before anybody is looked up.
     settings = {
