@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 import subprocess
 
 import pytest
@@ -18,6 +19,7 @@ from submission.core.sasl.scram_keys import ITERATIONS, ScramKeys
 from tests.support import programs
 from tests.support.client import Client
 from tests.support.events import Events
+from tests.support.network import PATIENCE
 from tests.support.sample_client import SampleClient
 from tests.support.server import HOSTNAME, Server, Settings
 from tests.support.sink import Sink
@@ -125,6 +127,23 @@ def test_what_binds_the_channel_is_not_offered_where_there_is_none(server: Serve
     with Client(server, "none") as client:
         client.say("EHLO client.example")
         assert client.say("AUTH SCRAM-SHA-256-PLUS").startswith(b"538 5.7.11 ")
+
+
+def test_a_session_that_is_resumed_is_offered_nothing_that_binds(server: Server) -> None:
+    """The client holds the certificate of its first handshake, and that may have been renewed since."""
+    context, session = server.client_context(), None
+    for is_resumed in (False, True):
+        plain = socket.create_connection(("127.0.0.1", server.ports["implicit"]), PATIENCE)
+        with context.wrap_socket(plain, server_hostname=HOSTNAME, session=session) as client:
+            with client.makefile("rwb") as stream:
+                stream.readline()
+                stream.write(b"EHLO client.example\r\n")
+                stream.flush()
+                offered = next(line for line in stream if b"AUTH" in line)
+            assert client.session_reused is is_resumed
+            assert (b"-PLUS" in offered) is not is_resumed
+            assert b" SCRAM-SHA-256 " in offered
+            session = client.session
 
 
 @pytest.mark.parametrize("mechanism", CYRUS)
