@@ -163,11 +163,14 @@ async def test_keys_that_are_damaged_are_no_wrong_password(authenticator: Authen
         await authenticator.fetch_keys("alice", Need.SCRAM_SHA_256)
 
 
+@pytest.mark.parametrize("missing", [("scram_sha_256", "scram_sha_1"), ("scram_sha_256",)])
 async def test_a_record_without_keys_gets_them_by_the_right_password_only(
-    authenticator: Authenticator, store: DatabaseStore
+    authenticator: Authenticator, store: DatabaseStore, missing: tuple[str, ...]
 ) -> None:
     """As version 0.1 made them."""
-    old = Record(ALICE, password=CHEAP, secret=SEALER.seal(PASSWORD, ALICE, "secret"))
+    of_today = store.read(ALICE)
+    assert of_today is not None
+    old = replace(of_today, **dict.fromkeys(missing, ""))
     store.change(ALICE, lambda _: old)
     login, decoy = await authenticator.fetch_keys("alice", Need.SCRAM_SHA_256)
     assert login is None

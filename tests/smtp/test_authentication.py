@@ -7,12 +7,14 @@ import hmac
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scramp import ScramClient
 
 from submission.config.settings import Settings
 from submission.core import replies
@@ -22,6 +24,7 @@ from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, MAX_RESPONSE, Chann
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
 from submission.core.sasl.login import LoginMechanism
 from submission.core.sasl.plain import PlainMechanism
+from submission.core.sasl.registry import MECHANISMS
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials import open_authenticator, open_store
 from submission.credentials.accounts import set_disabled, set_password
@@ -38,6 +41,7 @@ PASSWORD = "tanstaaf\u00e9"
 NONCE = b"1896.697170952@example.com"
 CHALLENGE = b"<" + NONCE + b">"
 CHANNEL = Channel(NONCE, "example.com")
+END_POINT = bytes(range(32))
 
 
 def make_settings(folder: Path, **auth: object) -> Settings:
@@ -181,6 +185,37 @@ async def test_who_does_not_get_in_by_secret(authenticator: Authenticator, user:
     assert verdict == Verdict(None, user, BAD_CREDENTIALS)
 
 
+async def scram(
+    name: str, user: str, authenticator: Authenticator, password: str = PASSWORD, channel: Channel = CHANNEL
+) -> Verdict:
+    """How an exchange with scramp's client ends."""
+    binding = ("tls-server-end-point", END_POINT) if "PLUS" in name else None
+    client = ScramClient([name], user, password, channel_binding=binding)
+    first = client.get_client_first().encode()
+    heard: list[bytes] = []
+
+    async def ask(challenge: bytes) -> bytes:
+        heard.append(base64.b64decode(challenge))
+        if len(heard) == 2:
+            client.set_server_final(heard[1].decode())
+            return b""
+        client.set_server_first(heard[0].decode())
+        return base64.b64encode(client.get_client_final().encode())
+
+    return await exchange(MECHANISMS[name](channel), first, ask, authenticator)
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-256", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"])
+async def test_scram(authenticator: Authenticator, name: str) -> None:
+    channel = replace(CHANNEL, end_point=END_POINT)
+    assert await scram(name, "alice", authenticator, channel=channel) == Verdict(ALICE, "alice")
+    carol = Login("carol", "example.com")  # without a recoverable secret
+    assert await scram(name, str(carol), authenticator, channel=channel) == Verdict(carol, str(carol))
+    for user in ("mallory", "bob", "alice@example.net", "Alice"):
+        assert await scram(name, user, authenticator, channel=channel) == Verdict(None, user, BAD_CREDENTIALS)
+    assert (await scram(name, "alice", authenticator, "tanstaaf", channel)).login is None
+
+
 @pytest.mark.parametrize("password", ["", "tanstaaf", PASSWORD + " ", PASSWORD.upper(), "x" * 2000])
 async def test_wrong_passwords(authenticator: Authenticator, password: str) -> None:
     verdict, _ = await run(PlainMechanism(CHANNEL), plain("alice", password), authenticator)
@@ -269,13 +304,13 @@ class Feeder(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def session(settings: Settings, tls: str = "TLSv1.3") -> AsyncIterator[Client]:
+async def session(settings: Settings, tls: str = "TLSv1.3", end_point: bytes | None = None) -> AsyncIterator[Client]:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=theirs)
     transport, feeder = await loop.create_connection(Feeder, sock=ours)
     stream = feeder.stream = ClientStream(loop, transport, 30.0)
-    peer = Peer("0123456789ab", "192.0.2.1", tls)
+    peer = Peer("0123456789ab", "192.0.2.1", tls, end_point=end_point)
     authenticator = open_authenticator(settings)
     shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
     try:
@@ -362,6 +397,19 @@ async def test_without_tls_at_most_mechanisms_that_send_no_password(folder: Path
         assert await client.auth(b"LOGIN") is replies.ENCRYPTION_REQUIRED
         assert await client.auth(b"XFOO") is replies.AUTH_UNKNOWN_MECHANISM
         assert client.peer.identity is None
+
+
+async def test_what_binds_the_channel_is_offered_where_its_end_is_known(folder: Path) -> None:
+    settings = make_settings(folder)
+    for tls in ("TLSv1.3", ""):
+        async with session(settings, tls) as client:
+            assert not any("PLUS" in name for name in client.mechanisms)
+    async with session(settings, end_point=END_POINT) as client:
+        assert client.mechanisms == settings.auth.mechanisms
+        step = b"SCRAM-SHA-256 " + base64.b64encode(b"y,,n=alice,r=nonce")
+        assert await client.auth(step) is replies.AUTH_FAILED
+    async with session(make_settings(folder, mechanisms=["SCRAM-SHA-256"]), end_point=END_POINT) as client:
+        assert await client.auth(step, b"*") is replies.AUTH_ABORTED  # it was heard: nothing else was offered
 
 
 async def test_only_mechanisms_of_the_configuration(folder: Path) -> None:

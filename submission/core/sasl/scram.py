@@ -47,7 +47,7 @@ _BINDING = b"tls-server-end-point"
 _NONCE = rb"(?P<nonce>[!-+\--~]{1,1024})"  # printable ASCII without the comma
 _EXTENSIONS = rb"(?:,(?![mp]=)[A-Za-z]=[^\0,]{1,512}){0,8}"  # ignored; "m=" is one that must not be
 _FIRST = re.compile(
-    rb"(?P<header>(?P<flag>n|y|p=(?P<binding>[A-Za-z0-9.-]{1,64})),(?:a=(?P<authzid>[^,]{1,1536}))?,)"
+    rb"(?P<header>(?P<flag>n|y|p=[A-Za-z0-9.-]{1,64}),(?:a=(?P<authzid>[^,]{1,1536}))?,)"
     rb"(?P<bare>n=(?P<name>[^,]{1,1536}),r=" + _NONCE + _EXTENSIONS + rb")"
 )
 _FINAL = re.compile(
@@ -130,7 +130,7 @@ class ScramMechanism:
         return FetchKeys(name, self.NEED)
 
     def _binding(self, flag: bytes) -> bytes | None:
-        """The channel binding that the client's flag stands for, None where it must not be content with that."""
+        """The channel binding that the client's flag stands for, None where that is refused."""
         if self.NAME.endswith(PLUS):
             return self._channel.end_point if flag == b"p=" + _BINDING else None
         return b"" if flag == b"n" or (flag == b"y" and not self._channel.offers_binding) else None

@@ -1,3 +1,5 @@
+import copy
+import hashlib
 import re
 from typing import ClassVar
 
@@ -73,6 +75,24 @@ def test_another_answer_of_the_store_is_bad_credentials(answer: bytes | bool | N
     assert mechanism.resolve(answer) == Failure(BAD_CREDENTIALS, "carol")
     assert mechanism.resolve(b"correct horse") == Failure(MALFORMED, "carol")
     assert mechanism.respond(b"") == Failure(MALFORMED, "carol")
+
+
+@pytest.mark.parametrize("constant", ["", "nobody's secret"])
+def test_no_constant_secret_logs_an_unknown_name_in(constant: str) -> None:
+    """Whoever reads this source knows the secret that stands in for a missing one, and can answer with it."""
+    key = hashlib.md5(f"nobody:example.com:{constant}".encode()).digest() + b":nonce:x"
+    uri = hashlib.md5(b"AUTHENTICATE:smtp/x").hexdigest()
+    text = f"{hashlib.md5(key).hexdigest()}:nonce:00000001:x:auth:{uri}"
+    response = hashlib.md5(text.encode()).hexdigest()
+    said = (
+        f'username=nobody,realm="example.com",nonce=nonce,cnonce=x,nc=00000001,digest-uri="smtp/x",response={response}'
+    )
+    mechanism = DigestMd5Mechanism(Channel(b"nonce", "example.com"))
+    mechanism.start(None)
+    assert mechanism.respond(said.encode()) == FetchSecret("nobody")
+    if constant:
+        assert isinstance(copy.copy(mechanism).resolve(constant.encode()), Challenge)  # it is the right answer to that
+    assert mechanism.resolve(None) == Failure(BAD_CREDENTIALS, "nobody")
 
 
 @pytest.mark.parametrize("last", [b"x", b"\0", CURL])
