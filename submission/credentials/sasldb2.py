@@ -28,7 +28,7 @@ from submission.credentials.shared_file import Snapshot
 from submission.credentials.store import Change, Record, StoreUnavailableError
 
 MAX_FILE = 64 << 20
-"""Octets; a million accounts take about as many."""
+"""Octets; half a million accounts take about as many."""
 PATIENCE = 2.0
 """Seconds in which a file that is being changed has to be whole again."""
 
@@ -94,7 +94,7 @@ class Sasldb2Store:
     def change(self, login: Login, change: Change) -> None:
         """Replace a record, and the file with it; done again from the start where somebody else was faster."""
         with _translated(self._path):
-            path = self._path.resolve()
+            path = Path(os.path.realpath(self._path))  # the rename must not put a file in a link's place
             with shared_file.locked(path):
                 end = time.monotonic() + PATIENCE
                 while not self._try_change(path, login, change):

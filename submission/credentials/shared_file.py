@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -124,7 +123,7 @@ def replace(path: Path, before: bytes | None, after: bytes) -> bool:
             if before is None:
                 _belong_to_folder(file.fileno(), path.parent)
             else:
-                _take_after(path, new, file)
+                _take_after(path, file.fileno())
             file.flush()
             os.fsync(file.fileno())
         if before is None:
@@ -188,13 +187,29 @@ class _Lease:
         return fcntl.fcntl(self._file, fcntl.F_GETLEASE) != fcntl.F_RDLCK
 
 
-def _take_after(path: Path, new: Path, file: BinaryIO) -> None:
-    """Give the new file what the old one has besides its content and times."""
-    old, own = path.stat(), os.fstat(file.fileno())
-    if (old.st_uid, old.st_gid) != (own.st_uid, own.st_gid):
-        os.fchown(file.fileno(), old.st_uid, old.st_gid)
-    shutil.copystat(path, new)
-    os.utime(new)
+def _take_after(path: Path, new: int) -> None:
+    """Give a new file what the old one has besides its content and times.
+
+    By descriptors, for whoever may write to the folder could put a link in the new file's place, and have root change
+    what it leads to.
+    """
+    with path.open("rb") as file:
+        old = file.fileno()
+        status, own = os.fstat(old), os.fstat(new)
+        if (status.st_uid, status.st_gid) != (own.st_uid, own.st_gid):
+            os.fchown(new, status.st_uid, status.st_gid)
+        os.fchmod(new, status.st_mode & 0o777)
+        for name in _attributes(old):
+            with contextlib.suppress(PermissionError):  # a label that only the system gives
+                os.setxattr(new, name, os.getxattr(old, name))
+
+
+def _attributes(descriptor: int) -> list[str]:
+    """Names of a file's extended attributes, which access lists and labels are kept in."""
+    try:
+        return os.listxattr(descriptor) if hasattr(os, "listxattr") else []
+    except OSError:  # a file system that has none
+        return []
 
 
 def _link(new: Path, path: Path) -> bool:

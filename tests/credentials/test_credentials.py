@@ -1,5 +1,6 @@
 """Which store a URL or a path means, and what is opened for the service."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from submission.credentials.sasldb2 import Sasldb2Store
 
 
 def test_a_url_says_which_store(tmp_path: Path) -> None:
-    assert isinstance(open_store(f"sqlite:{tmp_path}/users.db"), DatabaseStore)
-    assert isinstance(open_store(f"sasldb2:{tmp_path}/a:b"), Sasldb2Store)
+    for url, kind in ((f"sqlite:{tmp_path}/users.db", DatabaseStore), (f"sasldb2:{tmp_path}/a:b", Sasldb2Store)):
+        with closing(open_store(url)) as store:
+            assert isinstance(store, kind)
 
 
 @pytest.mark.parametrize(

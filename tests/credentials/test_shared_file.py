@@ -97,6 +97,25 @@ def test_what_a_killed_process_left_is_removed(path: Path) -> None:
     assert names(path) == {"shared"}
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="nobody tells which file is open")
+def test_a_link_put_in_the_new_file_s_place_leads_nowhere(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim = path.with_name("victim")
+    victim.write_bytes(b"precious")
+    victim.chmod(0o600)
+    path.chmod(0o660)
+
+    def swap(descriptor: int, mode: int) -> None:
+        new = Path(f"/proc/self/fd/{descriptor}").readlink()
+        new.unlink()
+        new.symlink_to(victim)
+        fchmod(descriptor, mode)
+
+    fchmod = os.fchmod
+    monkeypatch.setattr(os, "fchmod", swap)
+    replace(path, b"old", b"new")
+    assert (victim.read_bytes(), stat.S_IMODE(victim.stat().st_mode)) == (b"precious", 0o600)
+
+
 @pytest.mark.parametrize("name", [".shared.new", "shared.lock"])
 def test_links_that_somebody_put_in_the_way_lead_nowhere(path: Path, name: str) -> None:
     victim = path.with_name("victim")
