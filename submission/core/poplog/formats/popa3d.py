@@ -1,0 +1,26 @@
+"""popa3d: `Session from ADDRESS`, then `Authentication passed for USER` of the same process.
+
+Started by inetd it leaves the address to tcpd: `connect from NAME (ADDRESS)`. It exits after a failure. A patch adds
+` -- [ADDRESS]` to the line itself; that counts only where no line before has named an address, and only after a name
+without blanks, as names of the system's accounts are.
+"""
+
+import re
+
+from submission.core.poplog.format import HOST, IP, USER, Event, Format, Step, login
+
+TCPD = Step(Event.OPEN, re.compile(rb"connect from (?:" + HOST + rb"|[0-9A-Fa-f.:]{2,45}) \(" + IP + rb"\)"))
+"""tcpd before any server of inetd's: the name that DNS gives, or the address again, then the address."""
+
+POPA3D = Format(
+    name="popa3d",
+    programs={b"popa3d": "pop3"},
+    logins=(login(rb"Authentication passed for (?P<user>[^\s\[\]]+) -- \[", IP, rb"\]"),),
+    steps=(
+        Step(Event.OPEN, re.compile(rb"Session from " + IP)),
+        TCPD,
+        Step(Event.LOGIN, login(rb"Authentication passed for ", USER)),
+        Step(Event.CLOSE, login(rb"Authentication failed for .*")),
+    ),
+    becomes_user=True,
+)
