@@ -1,4 +1,4 @@
-"""From a line of a log to the login that it tells of: the part of POP-before-SMTP that reads what POP and IMAP servers write.
+"""From a line that a POP or IMAP server logs to the login that it tells of: the evidence of POP-before-SMTP.
 
 A line makes somebody's address one that may send, so it is evidence, and most of it was chosen by strangers: user
 names, the names that DNS gives to addresses, Message-IDs. The rules that keep it evidence:

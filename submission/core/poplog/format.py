@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Format:
     programs: Mapping[bytes, Protocol | None]
     """Name in the header to what it serves; None where the message has to say it, by group `proto`, which goes first.
 
-    The empty name stands for lines of the server's own file that have no header which header.py knows: then the patterns
+    The empty name stands for lines of a server's own file, without a header that header.py knows: then the patterns
     match the whole line."""
     logins: tuple[re.Pattern[bytes], ...] = ()
     """Messages that are a login by themselves: groups `user` and `ip`, perhaps `proto` and `domain`."""
@@ -58,6 +59,7 @@ class Format:
     caution: str = ""
     """What an admin should know before he lets it count."""
 
+    @functools.cached_property
     def writers(self) -> frozenset[str]:
         """Names of the executables that the lines may come from."""
         names = (program.decode("ascii").rpartition("/")[2] for program in self.programs if program)

@@ -1,8 +1,8 @@
 """The header of a log line: when, on which machine, by which program and process; what follows is the message.
 
-Known are what syslogd, rsyslog, syslog-ng, busybox and Solaris write into files: the time as RFC 3164 or ISO 8601 has it,
-with or without `<PRI>`, the host's name and `facility.severity`, and RFC 5424. A line with none of these is a server's
-own: its program is empty, and all of it is the message.
+Known are what syslogd, rsyslog, syslog-ng, busybox and Solaris write into files: the time as RFC 3164 or ISO 8601 has
+it, with or without `<PRI>`, the host's name and `facility.severity`, and RFC 5424. A line with none of these is a
+server's own: its program is empty, and all of it is the message.
 
 Everything is anchored at the line's beginning, where only the syslog daemon writes. The name of a program has no blank
 and no colon, so nothing in a message can take its place.
@@ -11,6 +11,7 @@ and no colon, so nothing in a message can take its place.
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from typing import NamedTuple
 
@@ -84,25 +85,29 @@ def unwrap(entry: Entry) -> Entry:
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 
 
+_DAY = 86400
+_LAST_DAY = 2900000
+"""Days since the epoch in the year 9909, near the last that datetime knows."""
+
+
 def parse_stamp(stamp: bytes, now: float) -> datetime.datetime | None:
     """The time that a header tells, naive if it says no zone; None if there is no such time.
 
     `now`, seconds since the epoch, helps where there is no year: the one that brings the stamp closest is taken.
     """
-    text = stamp.decode("ascii")
+    return _parse_stamp(stamp.decode("ascii"), min(max(int(now // _DAY), 0), _LAST_DAY))
+
+
+@functools.lru_cache(maxsize=256)  # a busy second has many lines
+def _parse_stamp(text: str, day: int) -> datetime.datetime | None:
     if text[:4].isdigit():
         try:
             return datetime.datetime.fromisoformat(_without_leap(text, 17))
         except ValueError:
             return None
-    year = datetime.datetime.fromtimestamp(now, datetime.UTC).year if 0 <= now < _END_OF_TIME else 1970
-    here = datetime.datetime.fromtimestamp(min(max(now, 0), _END_OF_TIME), datetime.UTC).replace(tzinfo=None)
-    times = (_in_year(_without_leap(text, 13), candidate) for candidate in (year - 1, year, year + 1))
-    return min((time for time in times if time), key=lambda time: abs(time - here), default=None)
-
-
-_END_OF_TIME = 253000000000.0
-"""Seconds since the epoch in the year 9987, near the last that datetime knows."""
+    today = datetime.datetime.fromordinal(datetime.date(1970, 1, 1).toordinal() + day)
+    times = (_in_year(_without_leap(text, 13), year) for year in (today.year - 1, today.year, today.year + 1))
+    return min((time for time in times if time), key=lambda time: abs(time - today), default=None)
 
 
 def _without_leap(text: str, position: int) -> str:

@@ -17,7 +17,7 @@ MAX_JSON = 1 << 16
 
 _USERS = range(1000, 60000)
 """Numbers of people, as Debian and systemd give them (login.defs(5)); daemons have others."""
-_WRITABLE = ("/home/", "/root/", "/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/memfd:")  # noqa: S108 - refused
+_WRITABLE = ("/home/", "/tmp/", "/var/", "/srv/", "/dev/", "/run/", "/memfd:")  # noqa: S108 - refused
 """Where somebody who is not the admin could put a program of any name."""
 _LOGGED_IN = ("_SYSTEMD_USER_UNIT", "_SYSTEMD_OWNER_UID", "_AUDIT_SESSION")
 """What only processes have that somebody started who is logged in."""
@@ -72,6 +72,8 @@ def parse_entry(fields: Mapping[str, object]) -> JournalEntry | None:
     host, program = _octets(fields.get("_HOSTNAME")), _octets(fields.get("SYSLOG_IDENTIFIER"))
     if not program and host and message.startswith(host + b" "):  # nginx repeats the host: nginx.py
         program, message = host, message[len(host) + 1 :]
+    if not program:
+        return None
     return JournalEntry(program, _octets(fields.get("_PID")), host, message, _time(fields), origin)
 
 
@@ -79,8 +81,8 @@ def is_from(origin: Origin, writers: Collection[str], becomes_user: bool) -> boo
     """Whether a process may be one whose executable has one of these names.
 
     `becomes_user`: whether the program goes on as the user whose mail it serves. A name alone is no proof, since users
-    can give it to a program of theirs; so a person's process is believed only if it runs neither from a place that people
-    write to nor in a session of theirs.
+    can give it to a program of theirs; so a person's process is believed only if it runs neither from a place that
+    people write to nor in a session of theirs.
     """
     folder, _, name = origin.exe.rpartition("/")
     if origin.comm and origin.comm not in {writer[:_COMM] for writer in writers}:

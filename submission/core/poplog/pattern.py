@@ -17,6 +17,7 @@ from typing import NamedTuple
 from submission.core.poplog import Protocol
 from submission.core.poplog.address import Address, parse_address
 from submission.core.poplog.header import Entry, parse_line
+from submission.core.poplog.journal import is_from
 
 MAX_REGEX = 2000
 """Characters of an expression."""
@@ -45,7 +46,7 @@ class Pattern:
         """What the line says; None where it doesn't match or names no address that can be granted anything."""
         subject = entry.program + b": " + entry.message if entry.program else entry.message
         match = self._regex.fullmatch(subject)
-        if match is None:
+        if match is None or not _is_own(entry):
             return None
         groups = match.groupdict()
         address = parse_address(groups["ip"] or b"")
@@ -57,6 +58,12 @@ class Pattern:
         """The numbers, from 0, of those samples that it doesn't get a login from; each is a whole line."""
         entries = (parse_line(sample.encode("utf-8", "replace")) for sample in samples)
         return [number for number, entry in enumerate(entries) if entry is None or self.match(entry) is None]
+
+
+def _is_own(entry: Entry) -> bool:
+    """Whether the journal, if it is from there, says that it came from an executable of the program's name."""
+    name = entry.program.decode("utf-8", "replace").rpartition("/")[2]
+    return entry.origin is None or is_from(entry.origin, (name,), becomes_user=True)
 
 
 class Found(NamedTuple):

@@ -9,8 +9,7 @@ from collections.abc import Container, Iterable, Mapping
 from submission.core.poplog import PopLogin, Protocol
 from submission.core.poplog.address import Address, parse_address
 from submission.core.poplog.format import Event, Format
-from submission.core.poplog.header import Entry, parse_line, parse_stamp, unwrap
-from submission.core.poplog.header import MAX_LINE as MAX_MESSAGE
+from submission.core.poplog.header import MAX_LINE, Entry, parse_line, parse_stamp, unwrap
 from submission.core.poplog.journal import is_from, parse_entry, parse_json
 from submission.core.poplog.pattern import Pattern
 from submission.core.poplog.sessions import Report, Sessions
@@ -35,11 +34,10 @@ class Reader:
     def __init__(
         self, formats: Iterable[Format], patterns: Iterable[Pattern] = (), proxies: Container[Address] = ()
     ) -> None:
-        self._formats: dict[bytes, tuple[Format, ...]] = {}
-        for format in formats:
-            for program in format.programs:
-                self._formats[program] = (*self._formats.get(program, ()), format)
-        self._writers = {format.name: format.writers() for known in self._formats.values() for format in known}
+        self._families: dict[bytes, tuple[Format, ...]] = {}
+        for family in formats:
+            for program in family.programs:
+                self._families[program] = (*self._families.get(program, ()), family)
         self._patterns = tuple(patterns)
         self._proxies = proxies
         self._sessions = Sessions()
@@ -53,13 +51,13 @@ class Reader:
         entry = self._parse(line)
         if entry is None:
             return None
-        for format in self._formats.get(entry.program, ()):
-            if entry.origin is None or is_from(entry.origin, self._writers[format.name], format.becomes_user):
-                login = self._read(format, entry, now)
+        for family in self._families.get(entry.program, ()):
+            if entry.origin is None or is_from(entry.origin, family.writers, family.becomes_user):
+                login = self._read(family, entry, now)
                 if login is not None:
                     return login
         for pattern in self._patterns:
-            found = pattern.match(entry) if entry.origin is None else None
+            found = pattern.match(entry)
             if found is not None:
                 return self._login(pattern.name, found.user, found.address, found.proto, entry, now)
         return None
@@ -73,46 +71,54 @@ class Reader:
         else:
             fields = line
         found = parse_entry(fields) if fields is not None else None
-        if found is None or len(found.message) > MAX_MESSAGE:
+        if found is None or len(found.message) > MAX_LINE:
             return None
-        stamp = found.time or b""
-        return unwrap(Entry(found.program, found.pid, found.host, found.message, stamp, found.origin))
+        return unwrap(
+            Entry(found.program, found.pid, found.host, found.message, found.time or b"", origin=found.origin)
+        )
 
-    def _read(self, format: Format, entry: Entry, now: float) -> PopLogin | None:
-        joined = self._join(format, entry, now) if format.steps else None
-        if joined is not None:
-            user, address = joined
-            return self._login(format.name, user, address, format.programs[entry.program] or "pop3", entry, now)
-        for pattern in format.logins:
+    def _read(self, family: Format, entry: Entry, now: float) -> PopLogin | None:
+        for event, pattern in family.steps:
             match = pattern.fullmatch(entry.message)
             if match is None:
                 continue
             groups = match.groupdict()
-            address_or_none = parse_address(groups["ip"])
-            if address_or_none is None:
-                return None
-            user = groups["user"] + (b"@" + groups["domain"] if groups.get("domain") else b"")
-            proto = _PROTOCOLS.get((groups.get("proto") or b"").lower()) or format.programs[entry.program]
-            return self._login(format.name, user, address_or_none, proto, entry, now) if proto else None
+            key = (family.name, entry.host, groups.get("session") or entry.pid)
+            if key[2] and (event is Event.OPEN or key in self._sessions):
+                return self._join(family, key, event, groups, entry, now)
+            break
+        for pattern in family.logins:
+            match = pattern.fullmatch(entry.message)
+            if match is not None:
+                return self._single(family, match.groupdict(), entry, now)
         return None
 
-    def _join(self, format: Format, entry: Entry, now: float) -> tuple[bytes, Address] | None:
-        """User and address, where the line completes a session whose address stood on an earlier one."""
-        for event, pattern in format.steps:
-            match = pattern.fullmatch(entry.message)
-            if match is None:
-                continue
-            groups = match.groupdict()
-            session = groups.get("session") or entry.pid
-            address = parse_address(groups["ip"]) if groups.get("ip") else None
-            if not session or (event is Event.OPEN and address is None):
-                return None
-            user = groups.get("user")
-            if user and groups.get("domain"):
-                user += b"@" + groups["domain"]
-            key = (format.name, entry.host, session)
-            return self._sessions.take(key, Report(event, address, user, _time(entry, now)), now)
-        return None
+    def _single(self, family: Format, groups: Mapping[str, bytes | None], entry: Entry, now: float) -> PopLogin | None:
+        """The login that one line tells of by itself."""
+        address, user = parse_address(groups["ip"] or b""), _user(groups)
+        proto = _PROTOCOLS.get((groups.get("proto") or b"").lower()) or family.programs[entry.program]
+        if address is None or user is None or proto is None:
+            return None
+        return self._login(family.name, user, address, proto, entry, now)
+
+    def _join(
+        self,
+        family: Format,
+        key: tuple[str, bytes, bytes],
+        event: Event,
+        groups: Mapping[str, bytes | None],
+        entry: Entry,
+        now: float,
+    ) -> PopLogin | None:
+        """The login of a session whose address stood on an earlier line, if this line completes it."""
+        text = groups.get("ip")
+        report = Report(event, parse_address(text) if text else None, _user(groups), _time(entry, now))
+        joined = self._sessions.take(key, report, now)
+        proto = family.programs[entry.program]
+        if joined is None or proto is None:
+            return None
+        user, address = joined
+        return self._login(family.name, user, address, proto, entry, now)
 
     def _login(
         self, server: str, user: bytes, address: Address, proto: Protocol, entry: Entry, now: float
@@ -120,6 +126,12 @@ class Reader:
         if address in self._proxies or _ANONYMOUS.fullmatch(user):
             return None
         return PopLogin(user.decode("utf-8", "backslashreplace"), address, proto, server, _time(entry, now))
+
+
+def _user(groups: Mapping[str, bytes | None]) -> bytes | None:
+    """The name, with the domain where that is logged apart from it."""
+    user, domain = groups.get("user"), groups.get("domain")
+    return user + b"@" + domain if user and domain else user
 
 
 def _time(entry: Entry, now: float) -> datetime.datetime | None:

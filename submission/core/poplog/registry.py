@@ -62,5 +62,5 @@ _ALL = (
     COMMUNIGATE,
 )
 
-FORMATS: Mapping[str, Format] = MappingProxyType({format.name: format for format in _ALL})
+FORMATS: Mapping[str, Format] = MappingProxyType({family.name: family for family in _ALL})
 """Name, as `formats` in the configuration has it, to format."""

@@ -61,6 +61,9 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._open
+
     def take(self, key: Key, report: Report, now: float) -> tuple[bytes, Address] | None:
         """Note what a line says; user and address if that completes a login."""
         session = self._open.get(key)

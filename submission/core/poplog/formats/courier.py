@@ -3,8 +3,8 @@
 `LOGIN, user=U, ip=[ADDRESS], port=[N], protocol=IMAP`; old ones end after the address, POP servers before the protocol.
 `LOGIN FAILED`, `LOGOUT` and `DISCONNECTED` begin otherwise. The user's name is raw; what follows it is the server's.
 
-One message begins with the user's name: `U: Permission denied`, of somebody who has authenticated and has no mailbox. It
-can't end like a login. A name with line feeds in it, if Courier were made to accept one, would be logged as several
+One message begins with the user's name: `U: Permission denied`, of somebody who has authenticated and has no mailbox.
+It can't end like a login. A name with line feeds in it, if Courier were made to accept one, would be logged as several
 messages, for courierlogger takes them apart: no text can tell (docs/pop-before-smtp.md).
 """
 

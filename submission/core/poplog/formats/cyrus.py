@@ -4,9 +4,9 @@
 blank before the bracket. Failures begin with `badlogin:`. The address comes first, after the name that DNS gives it:
 where it is looked for from the left, no user's name can shift it.
 
-`login: ... anonymous PASSWORD` is the same line of a guest's (imapd.c, cmd_login), its end chosen by him: reader.py refuses
-his name. sieve, http, nntp and lmtp write logins too; only the names of POP and IMAP services count. rsyslog's RFC 5424
-template cuts `cyrus/pop3` to `cyrus`: then nothing tells them apart, and nothing counts.
+`login: ... anonymous PASSWORD` is the same line of a guest's (imapd.c, cmd_login), its end chosen by him: reader.py
+refuses his name. sieve, http, nntp and lmtp write logins too; only the names of POP and IMAP services count. rsyslog's
+RFC 5424 template cuts `cyrus/pop3` to `cyrus`: then nothing tells them apart, and nothing counts.
 """
 
 from submission.core.poplog.format import HOST, IP, USER, Format, login
@@ -24,7 +24,8 @@ CYRUS = Format(
         login(
             rb"login: (?:" + HOST + rb" ?)?\[" + IP + rb"\] ",
             USER,
-            rb" (?!ANONYMOUS)(?:plaintext|[A-Z0-9_-]{1,32})(?:\+TLS)?(?: User logged in(?: SESSIONID=<[^<>\s]{1,255}>)?)?",
+            rb" (?!ANONYMOUS)(?:plaintext|[A-Z0-9_-]{1,32})(?:\+TLS)?",
+            rb"(?: User logged in(?: SESSIONID=<[^<>\s]{1,255}>)?)?",
         ),
     ),
     executables=frozenset({"pop3d", "imapd", "proxyd", "pop3proxyd"}),

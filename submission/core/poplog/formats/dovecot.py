@@ -4,9 +4,9 @@ From login-common/client-common.c: `Login: user=<%u>, method=%m, rip=%r, lip=%l,
 says `Logged in`. Everything else begins otherwise: `Disconnected`, `Aborted login`, `Login aborted`. The user's name
 is raw but for control characters, and cut at 80 octets. After it come words of the server's, each of a narrow form.
 
-As a proxy it writes `proxy(%u): started proxying to HOST:PORT` before the same fields when the backend has said yes, and
-`proxy(%u): Login failed to ...` when not. There the name comes first, so it has to be the same in both places: a failure
-whose name looks like a success can't have it twice.
+As a proxy it writes `proxy(%u): started proxying to HOST:PORT` before the same fields when the backend has said yes,
+and `proxy(%u): Login failed to ...` when not. There the name comes first, so it has to be the same in both places: a
+failure whose name looks like a success can't have it twice.
 
 The log process writes all lines, under the name of the whole. The first word is the service: `pop3-login` and
 `imap-login` count; `managesieve-login` and `submission-login` write the same and don't.

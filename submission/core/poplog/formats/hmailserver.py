@@ -1,7 +1,7 @@
 """hMailServer's log: columns in quotes, apart by tabs: service, thread, session, time, address, text.
 
-A login is three lines of one session: `RECEIVED: USER U`, `RECEIVED: PASS ***` and the answer to it, whose words nothing
-else is answered with. The text is the last column, and what was received is marked so.
+A login is three lines of one session: `RECEIVED: USER U`, `RECEIVED: PASS ***` and the answer to it, whose words
+nothing else is answered with. The text is the last column, and what was received is marked so.
 """
 
 from submission.core.poplog.format import IP, Event, Format, Step, login

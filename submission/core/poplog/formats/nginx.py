@@ -5,8 +5,8 @@ upstream: ...`; after a failure another text stands before the client. Address f
 too, and says so by the server's port alone: those of POP and IMAP count, and ports that end like them, such as 10110.
 
 nginx writes names raw. syslog daemons escape a line feed in them; nginx's own file keeps it, and then a name is as many
-lines as a stranger likes, each perfect, without any password. So lines of that file never count: there is no way to tell.
-For syslog nginx writes the host before its own name, which makes the host stand there twice (header.py).
+lines as a stranger likes, each perfect, without any password. So lines of that file never count: nothing can tell. For
+syslog nginx writes the host before its own name, which makes the host stand there twice (header.py).
 """
 
 from submission.core.poplog.format import IP, USER, Format, login
@@ -16,7 +16,8 @@ NGINX = Format(
     programs={b"nginx": None},
     logins=(
         login(
-            rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[info\] [0-9]{1,10}#[0-9]{1,10}: \*[0-9]{1,20} client logged in, client: ",
+            rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[info\] [0-9]{1,10}#[0-9]{1,10}: \*[0-9]{1,20} ",
+            rb"client logged in, client: ",
             IP,
             rb'(?: using starttls)?, server: [^\s,]{1,300}:[0-9]{0,2}(?P<proto>110|995|143|993), login: "',
             USER,

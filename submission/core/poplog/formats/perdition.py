@@ -1,8 +1,8 @@
 """perdition, a proxy: its log has the clients' addresses, the logs of the servers behind it have perdition's.
 
-`Auth: ADDRESS:PORT->OURS:PORT client-secure=... authorisation_id=... authentication_id="USER" server="..." protocol=POP3
-server-secure=... status="ok"`; 1.x has no ports and fewer fields. The address comes first. Whether it is a login is said
-by the last field: of a failure it is `status="failed: ..."`.
+`Auth: ADDRESS:PORT->OURS:PORT client-secure=... authorisation_id=... authentication_id="USER" server="..."
+protocol=POP3 server-secure=... status="ok"`; 1.x has no ports and fewer fields. The address comes first. Whether it is
+a login is said by the last field: of a failure it is `status="failed: ..."`.
 """
 
 from submission.core.poplog.format import IP, USER, Format, login

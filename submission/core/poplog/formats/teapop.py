@@ -1,4 +1,4 @@
-"""teapop, to 0.3.8: `Successful login for USER [OURS] from NAME [ADDRESS]`, earlier `Successful login for USER [ADDRESS]`.
+"""teapop, to 0.3.8: `Successful login for USER [OURS] from NAME [ADDRESS]`; earlier without `[OURS] from NAME`.
 
 The first bracket holds the server's own address, the last the client's. Failures begin with `Failed login for`. At the
 end of a session `USER [ADDRESS] R0(0) D0(0) L1(84)` begins with the user's name and ends otherwise.

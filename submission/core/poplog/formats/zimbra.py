@@ -1,7 +1,7 @@
 """Zimbra's audit.log and mailbox.log, from 6 to 10.
 
-`INFO  [Pop3Server-13] [ip=PROXY;oip=CLIENT;...] security - cmd=Auth; account=U; protocol=pop3;`: failures are WARN and end
-with `error=`, soap and others write the same for themselves. ZimbraLog.encodeArg doubles a semicolon in a value and
+`INFO  [Pop3Server-13] [ip=PROXY;oip=CLIENT;...] security - cmd=Auth; account=U; protocol=pop3;`: failures are WARN and
+end with `error=`, soap and others write the same for themselves. ZimbraLog.encodeArg doubles a semicolon in a value and
 makes a blank of a line feed. `ua=` is the client's own word and comes after the addresses.
 
 `oip` is what the proxy says in IMAP's ID or POP's XOIP of its client. Zimbra believes this of anybody: where clients
