@@ -27,4 +27,5 @@ COURIER = Format(
         login(rb"LOGIN, user=", USER, rb", ip=\[", IP, rb"\](?:, port=\[[0-9]{1,5}\])?(?:, protocol=(?:IMAP|POP3))?"),
     ),
     executables=frozenset({"courierlogger", "imapd", "pop3d", "imaplogin", "pop3login", "courierpop3login"}),
+    caution="a user whose name holds line feeds, if Courier is made to accept one, can forge a line",
 )

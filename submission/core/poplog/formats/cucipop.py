@@ -31,4 +31,5 @@ CUCIPOP = Format(
         ),
     ),
     becomes_user=True,
+    caution="written at the end of a session, when the address may be another client already",
 )

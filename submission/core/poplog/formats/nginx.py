@@ -24,4 +24,5 @@ NGINX = Format(
             rb'", upstream: [^\s,"]{1,300}',
         ),
     ),
+    caution="counts by way of syslog only; never name a file that nginx writes itself, where names may hold line feeds",
 )
