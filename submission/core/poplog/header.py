@@ -20,6 +20,9 @@ from submission.core.poplog.journal import Origin
 MAX_LINE = 1000
 """Octets of a line. Old syslog daemons cut at 1024: what may have been cut is no evidence, its end was the server's."""
 
+MAX_BUSYBOX = 220
+"""Octets of a line from the program's name on, where busybox's syslogd wrote it, which cuts at 256 with PRI and time."""
+
 _TIME = rb"[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
 _STAMP = (
     rb"(?P<stamp>[A-Z][a-z]{2} [ 0-3][0-9] " + _TIME + rb"(?:\.[0-9]{1,9})?"
@@ -30,7 +33,7 @@ _SEVERITY = rb"(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug)"
 _CLASSIC = re.compile(
     rb"(?:<[0-9]{1,3}>)?" + _STAMP + rb" "
     rb"(?:(?P<host>[^\s\[\]]{0,254}[^\s\[\]:]) (?:(?P=host) (?=nginx: ))?)?"  # nginx repeats the host: nginx.py
-    rb"(?:" + _FACILITY + rb"\." + _SEVERITY + rb" )?"
+    rb"(?P<busybox>" + _FACILITY + rb"\." + _SEVERITY + rb" )?"
     rb"(?P<program>[^\s\[\]:]{1,128})(?:\[(?P<pid>[0-9]{1,10})\])?: ?(?P<message>.*)",
     re.DOTALL,
 )
@@ -61,7 +64,11 @@ def parse_line(line: bytes) -> Entry | None:
     """Take a line apart, without its end; None where it is too long or empty."""
     if not line or len(line) > MAX_LINE:
         return None
-    match = _CLASSIC.match(line) or _MODERN.match(line)
+    match = _CLASSIC.match(line)
+    if match is None:
+        match = _MODERN.match(line)
+    elif match["busybox"] and len(line) - match.start("program") > MAX_BUSYBOX:
+        return None
     if match is None:
         return Entry(b"", b"", b"", line[26:] if _MULTILOG.match(line) else line, b"")
     stamp, host, program, pid, message = match.group("stamp", "host", "program", "pid", "message")

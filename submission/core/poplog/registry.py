@@ -20,7 +20,7 @@ from submission.core.poplog.formats.mailfront import MAILFRONT
 from submission.core.poplog.formats.mailutils import MAILUTILS
 from submission.core.poplog.formats.nginx import NGINX
 from submission.core.poplog.formats.perdition import PERDITION
-from submission.core.poplog.formats.popa3d import POPA3D
+from submission.core.poplog.formats.popa3d import POPA3D, POPA3D_PATCHED
 from submission.core.poplog.formats.qpopper import QPOPPER
 from submission.core.poplog.formats.solid_pop3d import SOLID_POP3D
 from submission.core.poplog.formats.stalwart import STALWART
@@ -40,6 +40,7 @@ _ALL = (
     UW,
     QPOPPER,
     POPA3D,
+    POPA3D_PATCHED,
     TEAPOP,
     TPOP3D,
     SOLID_POP3D,

@@ -15,7 +15,7 @@ CUCIPOP = Format(
     programs={b"cucipop": "pop3"},
     logins=(
         re.compile(
-            rb"(?P<user>[^\s:\"']{1,255}) "
+            rb"(?P<user>\S{1,255}) "
             + IP
             + rb" "
             + _COUNT

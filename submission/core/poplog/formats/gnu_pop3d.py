@@ -5,6 +5,6 @@ from submission.core.poplog.format import IP, USER, Format, login
 GNU_POP3D = Format(
     name="gnu-pop3d",
     programs={b"gnu-pop3d": "pop3"},
-    logins=(login(rb"User ", USER, rb" logged in with mailbox /[^ ]{1,512} from ", IP),),
+    logins=(login(rb"User ", USER, rb" logged in with mailbox /.+ from ", IP),),
     becomes_user=True,
 )

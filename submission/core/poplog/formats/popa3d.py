@@ -1,8 +1,9 @@
 """popa3d: `Session from ADDRESS`, then `Authentication passed for USER` of the same process.
 
-Started by inetd it leaves the address to tcpd: `connect from NAME (ADDRESS)`. It exits after a failure. A patch adds
-` -- [ADDRESS]` to the line itself; that counts only where no line before has named an address, and only after a name
-without blanks, as names of the system's accounts are.
+Started by inetd it leaves the address to tcpd: `connect from NAME (ADDRESS)`. It exits after a failure.
+
+A patch adds ` -- [ADDRESS]` to the line itself. That is a format of its own: where popa3d is not patched, a user's name
+could end like that.
 """
 
 import re
@@ -15,7 +16,6 @@ TCPD = Step(Event.OPEN, re.compile(rb"connect from (?:" + HOST + rb"|[0-9A-Fa-f.
 POPA3D = Format(
     name="popa3d",
     programs={b"popa3d": "pop3"},
-    logins=(login(rb"Authentication passed for (?P<user>[^\s\[\]]+) -- \[", IP, rb"\]"),),
     steps=(
         Step(Event.OPEN, re.compile(rb"Session from " + IP)),
         TCPD,
@@ -23,4 +23,13 @@ POPA3D = Format(
         Step(Event.CLOSE, login(rb"Authentication failed for .*")),
     ),
     becomes_user=True,
+)
+
+POPA3D_PATCHED = Format(
+    name="popa3d-patched",
+    programs={b"popa3d": "pop3"},
+    logins=(login(rb"Authentication passed for ", USER, rb" -- \[", IP, rb"\]"),),
+    executables=frozenset({"popa3d"}),
+    becomes_user=True,
+    caution="only for popa3d with that patch; without it, a user's name could end like its lines",
 )
