@@ -1,8 +1,8 @@
-"""Lines of logs with their verdicts, as tests/core/poplog/lines/ has them, and what strangers can write into them.
+"""Lines of logs with their verdicts, as tests/core/poplog/lines/ has them, and templates of lines.
 
-A line stands at the margin, octets that are no UTF-8 as `\\xNN`; below it, after `    => `, what follows from it: `user ip
-proto`, or `-`. `- undecided` marks a login that is refused because its text proves nothing; docs/pop-before-smtp.md says
-why. Lines between two empty ones belong together and are read in their order. `#` begins a remark.
+A line stands at the margin, octets that are no UTF-8 as `\\xNN`; below it, after `    => `, what follows from it: `user
+ip proto`, or `-`. `- undecided` marks a login that is refused because its text proves nothing; docs/pop-before-smtp.md
+says why. Lines between two empty ones belong together and are read in their order. `#` begins a remark.
 """
 
 from __future__ import annotations
@@ -43,6 +43,15 @@ def sessions(file: Path) -> Iterator[list[Line]]:
 def all_sessions() -> Iterator[list[Line]]:
     for file in sorted(FOLDER.glob("*.txt")):
         yield from sessions(file)
+
+
+def templates(name: str) -> dict[str, list[str]]:
+    """Format to its templates, of one file in templates/."""
+    found: dict[str, list[str]] = {}
+    for paragraph in (FOLDER.parent / "templates" / f"{name}.txt").read_text().split("\n\n"):
+        family, *lines = paragraph.strip().split("\n")
+        found[family.removeprefix("# ")] = lines
+    return found
 
 
 def octets(text: str) -> bytes:

@@ -21,7 +21,7 @@ MAX_LINE = 1000
 """Octets of a line. Old syslog daemons cut at 1024: what may have been cut is no evidence, its end was the server's."""
 
 MAX_BUSYBOX = 220
-"""Octets of a line from the program's name on, where busybox's syslogd wrote it, which cuts at 256 with PRI and time."""
+"""Octets of a line from the program's name on, where busybox's syslogd wrote it: it cuts at 256 with PRI and time."""
 
 _TIME = rb"[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
 _STAMP = (
