@@ -27,10 +27,12 @@ def parse_address(text: bytes) -> Address | None:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    is_nobody = address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast
-    return None if is_nobody or address.is_reserved or _is_this_network(address) else address
+    return None if _is_nobodys(address) else address
 
 
-def _is_this_network(address: Address) -> bool:
-    """Whether it is in 0.0.0.0/8 (RFC 1122 section 3.2.1.3), which Python calls private only."""
-    return isinstance(address, ipaddress.IPv4Address) and int(address) >> 24 == 0
+def _is_nobodys(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        is_local = address.is_unspecified or address.is_loopback or address.is_link_local
+        return is_local or address.is_multicast or address.is_reserved
+    first, second = address.packed[:2]  # RFC 6890; Python's own properties take several times as long
+    return first in (0, 127) or first >= 224 or (first, second) == (169, 254)
