@@ -35,7 +35,8 @@ def detect(files: tuple[Path, ...]) -> None:
     with 1 if there are none.
     """
     counts: Counter[str] = Counter()
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for file in files:
             try:
                 _count(file, counts, progress)
