@@ -15,9 +15,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from submission.cli.pop.test import bounded_lines
+from submission.cli.pop.test import bounded_lines, own_patterns
 from submission.cli.tables import print_table, printable
 from submission.config.text import shown
+from submission.core.poplog.pattern import Pattern
 from submission.core.poplog.reader import Reader
 from submission.core.poplog.registry import FORMATS
 
@@ -27,8 +28,9 @@ _STEP = 1000
 
 
 @click.command()
+@own_patterns
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-def detect(files: tuple[Path, ...]) -> None:
+def detect(patterns: list[Pattern], files: tuple[Path, ...]) -> None:
     """Say which servers' logins the log FILE holds, and propose `formats` for the configuration.
 
     Files may be compressed by gzip. Formats are printed with the number of their logins, the most frequent first. Exits
@@ -39,7 +41,7 @@ def detect(files: tuple[Path, ...]) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for file in files:
             try:
-                _count(file, counts, progress)
+                _count(file, Reader(FORMATS.values(), patterns), counts, progress)
             except (OSError, EOFError, zlib.error) as error:
                 reason = getattr(error, "strerror", None) or "is damaged"
                 raise click.ClickException(f"{printable(str(file))}: {reason}") from None
@@ -47,14 +49,14 @@ def detect(files: tuple[Path, ...]) -> None:
         raise click.ClickException("no logins found; docs/pop-before-smtp.md says what can't count, and why")
     found = [(name, str(number)) for name, number in counts.most_common()]
     print_table(("Format", "Logins"), found)
-    click.echo(f"formats = {shown([name for name, _ in found])}")
-    for warning in _warnings(list(counts)):
+    names = [name for name, _ in found if name in FORMATS]
+    click.echo(f"formats = {shown(names)}")
+    for warning in _warnings(names):
         click.echo(f"warning: {warning}", err=True)
 
 
-def _count(file: Path, counts: Counter[str], progress: Progress) -> None:
+def _count(file: Path, reader: Reader, counts: Counter[str], progress: Progress) -> None:
     """Add the logins of one file to the counts."""
-    reader = Reader(FORMATS.values())
     with file.open("rb") as raw, _unpacked(raw) as stream:
         task = progress.add_task(printable(file.name), total=max(file.stat().st_size, 1))
         for number, line in enumerate(bounded_lines(stream)):

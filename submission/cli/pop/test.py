@@ -29,10 +29,27 @@ def _chosen(_: click.Context, __: click.Parameter, names: str | None) -> list[Fo
     return [FORMATS[name] for name in dict.fromkeys(chosen)]
 
 
+def _patterns(_: click.Context, __: click.Parameter, file: Path | None) -> list[Pattern]:
+    """The configuration's own patterns, where one is named."""
+    entries = load(file).pop_before_smtp.pattern if file is not None else ()
+    return [Pattern(entry.name, entry.regex) for entry in entries]
+
+
+own_patterns = click.option(
+    "-c",
+    "patterns",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=_patterns,
+    help="A configuration whose own patterns count too; none is read unless given.",
+)
+"""Decorates a command, which gets them as `patterns`."""
+
+
 @click.command()
-@click.option("-c", "file", metavar="FILE", type=click.Path(path_type=Path), help="Let its own patterns count too.")
+@own_patterns
 @click.option("--formats", metavar="NAMES", callback=_chosen, help="Apart by commas; all unless given.")
-def test(file: Path | None, formats: list[Format]) -> None:
+def test(patterns: list[Pattern], formats: list[Format]) -> None:
     r"""Read lines of a log from standard input; print for each what follows from it.
 
     That is `user ip proto` where a grant follows, else `-`. Files of syslog daemons (RFC 3164, ISO 8601, RFC 5424), of
@@ -42,8 +59,7 @@ def test(file: Path | None, formats: list[Format]) -> None:
 
     What is tried is the text alone: a running server also refuses addresses of its own and those in `deny`.
     """
-    entries = load(file).pop_before_smtp.pattern if file is not None else ()
-    reader = Reader(formats, [Pattern(entry.name, entry.regex) for entry in entries])
+    reader = Reader(formats, patterns)
     output = sys.stdout.buffer
     for line in bounded_lines(sys.stdin.buffer):
         output.write(_shown(reader.feed(line, time.time())))

@@ -72,6 +72,25 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert "mail.log.gz: is damaged" in damaged.stderr
 
 
+def test_own_patterns(tmp_path: Path) -> None:
+    file = tmp_path / "submission.toml"
+    sample = "Nov 21 02:59:00 mail popd[12]: login of joe from 192.0.2.50"
+    file.write_text(
+        f"""
+        [[listen]]
+        address = "127.0.0.1:587"
+        tls = "none"
+        [[pop_before_smtp.pattern]]
+        name = "popd"
+        regex = "popd: login of (?P<user>.+) from (?P<ip>[^ ]+)"
+        samples = ["{sample}"]
+        """
+    )
+    (tmp_path / "mail.log").write_bytes(sample.encode() + b"\n" + log_of("teapop"))
+    told = CliRunner().invoke(commands, ["pop", "detect", "-c", str(file), str(tmp_path / "mail.log")])
+    assert told.stdout.splitlines()[1:] == ["popd\t1", 'formats = ["teapop"]']
+
+
 def test_the_proposal_is_what_the_configuration_takes(tmp_path: Path) -> None:
     (tmp_path / "mail.log").write_bytes(LOG)
     proposal = run(tmp_path / "mail.log").stdout.splitlines()[-1]

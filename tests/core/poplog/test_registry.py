@@ -1,5 +1,6 @@
 """Every recorded line has the verdict that belongs to it, whichever formats are named beside its own."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from submission.core.poplog.reader import Reader
 from submission.core.poplog.registry import FORMATS
 from tests.support.poplog import FOLDER, NOW, everything, sessions, shown
 
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "pop-before-smtp.md"
 FILES = sorted(FOLDER.glob("*.txt"))
 
 
@@ -58,6 +60,11 @@ def test_what_is_not_named_does_not_count(name: str) -> None:
         for line in session:
             login = reader.feed(line.text, NOW)
             assert login is None or login.server != name
+
+
+def test_the_documentation_has_all_formats() -> None:
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", DOCUMENTATION.read_text(), re.MULTILINE)
+    assert sorted(name for name in rows if name != "formats") == sorted(FORMATS)
 
 
 def test_names() -> None:
