@@ -39,7 +39,7 @@ def test_in_one_stream(file: Path) -> None:
 def test_all_lines_are_there() -> None:
     lines = [line for file in FILES for session in sessions(file) for line in session]
     assert len(lines) >= 429
-    assert sum(line.is_login for line in lines) == 188
+    assert sum(line.is_login for line in lines) >= 188
     assert sum(line.verdict == "- undecided" for line in lines) == 7
 
 

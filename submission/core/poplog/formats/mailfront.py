@@ -2,7 +2,7 @@
 
 `tcpserver: pid N from ADDRESS`, `pop3front-auth[N]: USER U`, and when that program has given way to
 `pop3front-maildir[N]: +OK`, the password was right. With another POP server behind it tcpserver's lines tell only of
-connections, never of logins, so qmail-pop3d alone can't be followed.
+connections, never of logins, so qmail-pop3d alone can't be followed. After AUTH nobody knows who logged in.
 """
 
 import re
@@ -21,6 +21,7 @@ MAILFRONT = Format(
             re.compile(rb"pop3front-auth\[" + _NUMBER + rb"\]: USER (?P<user>.+)", re.DOTALL | re.IGNORECASE),
         ),
         Step(Event.LOGIN, re.compile(rb"pop3front-maildir\[" + _NUMBER + rb"\]: \+OK")),
+        Step(Event.CLOSE, re.compile(rb"pop3front-auth\[" + _NUMBER + rb"\]: AUTH .*", re.DOTALL | re.IGNORECASE)),
         Step(Event.CLOSE, re.compile(rb"tcpserver: (?:end|deny) " + _NUMBER + rb"(?: .*)?")),
     ),
 )

@@ -23,5 +23,6 @@ MAILUTILS = Format(
         Step(Event.LOGIN, login(rb"user `", USER, rb"' logged in \(source: [a-z0-9_-]{1,64}\)")),
         Step(Event.CLOSE, re.compile(rb"session (?:ended|terminating)(?: for user: .*)?", re.DOTALL)),
     ),
+    executables=frozenset({"pop3d", "imap4d", "tcpd"}),
     becomes_user=True,
 )

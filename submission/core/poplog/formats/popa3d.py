@@ -22,6 +22,7 @@ POPA3D = Format(
         Step(Event.LOGIN, login(rb"Authentication passed for ", USER)),
         Step(Event.CLOSE, login(rb"Authentication failed for .*")),
     ),
+    executables=frozenset({"popa3d", "tcpd"}),
     becomes_user=True,
 )
 

@@ -20,11 +20,13 @@ UW = Format(
         b"imapd": "imap",
         b"in.imapd": "imap",
         b"imaps": "imap",
+        b"ipop3sd": "pop3",
+        b"imapsd": "imap",
     },
     logins=(
         login(rb"(?:Login|APOP|Auth) user=", USER, _HOST, rb" nmsgs=[0-9]{1,10}/[0-9]{1,10}"),
         login(rb"(?:Login|Authenticated) user=", USER, _HOST, rb"(?: mech=(?!ANONYMOUS)[A-Z0-9_-]{1,80})?"),
     ),
-    executables=frozenset({"ipop3d", "in.ipop3d", "imapd", "in.imapd"}),
+    executables=frozenset({"ipop3d", "in.ipop3d", "ipop3sd", "imapd", "in.imapd", "imapsd"}),
     becomes_user=True,
 )

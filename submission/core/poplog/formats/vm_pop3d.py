@@ -20,5 +20,6 @@ VM_POP3D = Format(
         Step(Event.LOGIN, login(rb"User '", USER, rb"' logged in")),
         Step(Event.CLOSE, login(rb"(?:Session ended for user: .*|Socket closed)")),
     ),
+    executables=frozenset({"vm-pop3d", "tcpd"}),
     becomes_user=True,
 )
