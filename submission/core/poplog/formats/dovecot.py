@@ -15,10 +15,10 @@ The log process writes all lines, under the name of the whole. The first word is
 from submission.core.poplog.format import IP, USER, Format, login
 
 _SERVICE = rb"(?P<proto>pop3|imap)-login: "
-_LEVEL = rb"(?:Info: )?"  # in its own file
-_STAMP = (
-    rb"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[A-Z][a-z]{2} [ 0-9][0-9]) [0-9:]{8} Info: "  # there after the name, up to 1.x
-)
+# In its own file.
+_LEVEL = rb"(?:Info: )?"
+# There too, up to 1.x: after the program's name.
+_STAMP = rb"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[A-Z][a-z]{2} [ 0-9][0-9]) [0-9:]{8} Info: "
 _FIELDS = (
     rb", method=(?!ANONYMOUS,)[A-Z0-9_-]{1,32}, rip="
     + IP
@@ -45,7 +45,7 @@ DOVECOT = Format(
         login(_LEVEL, _PROXY),
         login(_OLD),
         login(rb"dovecot: ", _STAMP, _SERVICE, _MESSAGE),
-        login(_SERVICE, _STAMP, rb"(?:", _OLD, rb")"),
+        login(_SERVICE, _STAMP, _OLD),
     ),
     executables=frozenset({"log", "dovecot"}),
 )
