@@ -130,17 +130,17 @@ def test_odd_names_log_in(family: str, template: str) -> None:
         assert login.address == ipaddress.ip_address(REAL.decode())
 
 
-@pytest.mark.parametrize("limit", [256, 1024, 2048])
 @pytest.mark.parametrize("template", cases(SUCCESSES) + cases(FAILURES))
-def test_a_line_that_syslog_cut_grants_nothing(template: str, limit: int) -> None:
+def test_a_line_that_syslog_cut_grants_nothing(template: str) -> None:
     """The cut takes the server's own words away, and those of the name are left."""
     reader = everything()
-    for payload in PAYLOADS[::13]:
+    limits = (1024, 2048) if template.startswith("whole: ") else (256, 1024, 2048)
+    for payload, limit in itertools.product(PAYLOADS[::17], limits):
         line = fill(template, user=b"%" + payload, text=b"%" + payload)
         if limit < MAX_LINE:  # busybox
             line = SYSLOG + b"mail.info " + line.removeprefix(SYSLOG)
         cut = line.find(payload) + len(payload)
-        for length in range(cut - 4, cut + 4):
+        for length in range(cut - 3, cut + 3):
             padded = line[:length].replace(b"%", b"x" * (limit - length), 1)
             assert reader.feed(padded, NOW) is None, padded
 
