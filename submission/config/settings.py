@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from submission.config.text import toml
+from submission.config.text import shown, toml
 from submission.config.values import (
     Count,
     Domain,
@@ -26,6 +26,7 @@ from submission.config.values import (
     NetworksOrOctets,
     Octets,
     OptionalPath,
+    PopFormat,
     Realm,
     RelayAddress,
     Seconds,
@@ -40,6 +41,8 @@ from submission.config.values import (
     not_empty,
     only,
 )
+from submission.core.poplog.pattern import Pattern, PatternError
+from submission.core.poplog.registry import FORMATS
 from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
@@ -171,17 +174,27 @@ class Sendmail(_Table):
     access_map: Annotated[OptionalPath, only(None)] = None
 
 
+class PopPattern(_Table):
+    """A pattern of the admin's own, for a server that no format knows."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    regex: str
+    """Matches `program: message`, or the whole of a line without syslog's header; groups `user` and `ip`."""
+    samples: Annotated[Several[str], not_empty]
+    """Whole lines that it must find a login in."""
+
+
 class PopBeforeSmtp(_Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
     enabled: Annotated[bool, only(False)] = False
     lifetime: Seconds = 1800.0
     logs: Several[str] = ("/var/log/mail.log",)
-    formats: Several[str] = ()
+    formats: Several[PopFormat] = ()
     static: NetworksOrOctets = ()
     deny: NetworksOrOctets = ()
     relay_domains: Several[Domain] = ()
-    pattern: Annotated[Tables, only(())] = ()
+    pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()
 
 
@@ -270,6 +283,25 @@ class Settings(_Table):
             return store
         scheme, _, file = store.url.partition(":")
         return store.model_copy(update={"url": f"{scheme}:{state_dir / file}", "key_file": state_dir / store.key_file})
+
+    @field_validator("pop_before_smtp")
+    @classmethod
+    def _pop_before_smtp(cls, pop: PopBeforeSmtp) -> PopBeforeSmtp:
+        """Refuse own patterns that can't be used, miss a sample, or have the name of another."""
+        faults = {}
+        names = Counter([*FORMATS, *(entry.name for entry in pop.pattern)])
+        for number, entry in enumerate(pop.pattern):
+            key = f"pop_before_smtp.pattern[{number}]"
+            if names[entry.name] > 1:
+                faults[f"{key}.name"] = f"{shown(entry.name)} is the name of another pattern or of a format"
+            try:
+                missed = Pattern(entry.name, entry.regex).unmatched(entry.samples)
+            except PatternError as error:
+                faults[f"{key}.regex"] = str(error)
+                continue
+            for sample in missed:
+                faults[f"{key}.samples[{sample}]"] = "holds no login by the regex, must be a whole line that it matches"
+        return _unless(faults, pop)
 
     @field_validator("relay")
     @classmethod

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from submission.config.text import shown
 from submission.core.addresses import Login
+from submission.core.poplog.registry import FORMATS
 from submission.core.sasl.registry import MECHANISMS
 
 T = TypeVar("T")
@@ -194,6 +195,12 @@ def _mechanism(value: str) -> str:
     return value.upper()
 
 
+def _pop_format(value: str) -> str:
+    if value not in FORMATS:
+        raise ValueError("is no format, allowed: " + ", ".join(map(shown, FORMATS)))
+    return value
+
+
 def _store_url(value: str) -> str:
     scheme, _, name = value.partition(":")
     if scheme not in ("sqlite", "sasldb2"):
@@ -242,4 +249,5 @@ ServerName: TypeAlias = Annotated[str, AfterValidator(_server_name)]
 Realm: TypeAlias = Annotated[str, AfterValidator(_realm)]
 SystemUser: TypeAlias = Annotated[str, AfterValidator(_system_user)]
 Mechanism: TypeAlias = Annotated[str, AfterValidator(_mechanism)]
+PopFormat: TypeAlias = Annotated[str, AfterValidator(_pop_format)]
 StoreUrl: TypeAlias = Annotated[str, AfterValidator(_store_url)]

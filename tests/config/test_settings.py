@@ -212,7 +212,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
         ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
         ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
         ("pop_before_smtp.enabled", LISTEN + "[pop_before_smtp]\nenabled = true", "false"),
-        ("pop_before_smtp.pattern", LISTEN + '[[pop_before_smtp.pattern]]\nname = "x"', "[]"),
         ("pop_before_smtp.sendmail.socketmap", LISTEN + '[pop_before_smtp.sendmail]\nsocketmap = "s"', '""'),
         ("pop_before_smtp.sendmail.access_map", LISTEN + '[pop_before_smtp.sendmail]\naccess_map = "a"', '""'),
         ("log.syslog", LISTEN + '[log]\nsyslog = "mail"', '""'),
@@ -361,3 +360,47 @@ def test_the_environment_and_the_current_folder_are_not_asked(tmp_path: Path, mo
     monkeypatch.setattr(os, "environ", {})
     assert read(tmp_path, FULL) == before
     assert not re.search(r"\bNone\b", before.effective())
+
+
+PATTERN = """
+[[pop_before_smtp.pattern]]
+name = "popd"
+regex = "popd: login of (?P<user>.+) from (?P<ip>.+)"
+samples = ["Nov 21 02:59:00 mail popd[12]: login of joe from 192.0.2.50"]
+"""
+
+
+def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
+    [pattern] = read(tmp_path, LISTEN + FILES + PATTERN).pop_before_smtp.pattern
+    assert pattern.name == "popd"
+    assert pattern.samples == ("Nov 21 02:59:00 mail popd[12]: login of joe from 192.0.2.50",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("(?P<ip>.+)", "(.+)", ["regex: must have (?P<ip>…)"]),
+        ("of (?P<user>.+)", "(?P<user>.+", ["regex: is no regular expression of Python's: "]),
+        ("login of joe", "logout of joe", ["samples[0]: holds no login by the regex"]),
+        ("192.0.2.50", "127.0.0.1", ["samples[0]: holds no login by the regex"]),
+        ('= "popd"', '= "dovecot"', ['name: "dovecot" is the name of another pattern or of a format']),
+        ("samples = [", "samples = [] #", ["samples: [] must hold one item at least"]),
+        ("name =", "nane =", ["name: is missing", "nane: is unknown"]),
+    ],
+)
+def test_faulty_patterns(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
+    found = faults(tmp_path, LISTEN + FILES + PATTERN.replace(old, new))
+    assert len(found) == len(told)
+    for line, start in zip(found, told, strict=True):
+        assert line.startswith(f"pop_before_smtp.pattern[0].{start}")
+
+
+def test_two_patterns_of_one_name(tmp_path: Path) -> None:
+    assert len(faults(tmp_path, LISTEN + FILES + PATTERN + PATTERN)) == 2
+
+
+def test_formats_of_logs(tmp_path: Path) -> None:
+    text = LISTEN + FILES + '[pop_before_smtp]\nformats = ["dovecot", "{}"]\n'
+    assert read(tmp_path, text.format("courier")).pop_before_smtp.formats == ("dovecot", "courier")
+    [told] = faults(tmp_path, text.format("exim"))
+    assert told.startswith('pop_before_smtp.formats[1]: "exim" is no format, allowed: "dovecot", "courier", ')

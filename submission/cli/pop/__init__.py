@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from submission.cli.pop.detect import detect
 from submission.cli.pop.importing import import_table
 from submission.cli.pop.report import report
 from submission.cli.pop.table import add, list_grants, remove
+from submission.cli.pop.test import test
 
 
 @click.group()
@@ -18,5 +20,5 @@ def pop() -> None:
     """
 
 
-for command in (list_grants, add, remove, import_table, report):
+for command in (list_grants, add, remove, import_table, report, test, detect):
     pop.add_command(command)
