@@ -205,7 +205,8 @@ async def scram(
         client.set_server_first(heard[0].decode())
         return base64.b64encode(client.get_client_final().encode())
 
-    return await exchange(MECHANISMS[name](channel), first, ask, authenticator)
+    nobody = Penalties(None, Peer("0123456789ab"), "example.com")
+    return await exchange(MECHANISMS[name](channel), first, ask, authenticator, nobody)
 
 
 @pytest.mark.parametrize("name", ["SCRAM-SHA-256", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"])
