@@ -101,9 +101,10 @@ class Session(SMTP):
         self.transport = cast("asyncio.Transport", transport)
         self._stream = ClientStream(self.loop, self.transport, self._settings.limits.command_timeout)
         if not self._listener.admit(self):
-            self._stream.write(replies.OVERLOADED.encode())
-            self._stream.close()
+            self.transport.write(replies.OVERLOADED.encode())
+            self.transport.close()
             return
+        self._is_stopping = self._listener.is_stopped  # accepted just before, and told by nobody
         self._answers = Answers(self._stream)
         self._handover = Handover(self._shared, self.peer, self._stream, self._answers)
         self._authentication = Authentication(self._shared, self.peer, self._stream, self._answers)
@@ -159,12 +160,7 @@ class Session(SMTP):
     async def _handle_client(self) -> None:
         started = self.loop.time()
         try:
-            if self.awaits_header:
-                await self._learn_client()
-            if self._listener.settings.tls == "implicit":
-                self._stream.hold()
-                await self._start_tls()
-            self._answers.say(replies.greeting(self._settings.hostname))
+            await self._open()
             while not self._end:
                 await self._step()
             await self._handover.settle()
@@ -187,6 +183,17 @@ class Session(SMTP):
             self._smtp_methods.clear()  # bound methods: without them the session is freed without a collector
             self._log(self.loop.time() - started)
 
+    async def _open(self) -> None:
+        """Greet the client, once it is known who it is and TLS is there, as far as the listener wants these first."""
+        if self._is_stopping:
+            raise ServiceStoppingError
+        if self.awaits_header:
+            await self._learn_client()
+        if self._listener.settings.tls == "implicit":
+            self._stream.hold()
+            await self._start_tls()
+        self._answers.say(replies.greeting(self._settings.hostname))
+
     async def _learn_client(self) -> None:
         """Let the balancer in front of us say who the client is."""
         header = await read_header(self._stream)
@@ -206,6 +213,8 @@ class Session(SMTP):
             line = await self._next_line()
         except BadLineError as error:
             reply = replies.LINE_TOO_LONG if error.is_too_long else replies.NOT_CRLF
+            if error.is_endless:
+                self._end = "endless line"
         else:
             reply = await self._answer(line)
         if reply is not None:
