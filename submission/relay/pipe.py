@@ -126,6 +126,11 @@ class Pipe(SMTPProtocol):
             self._transport.write(self._output.popleft())
         self._deadline.set(self._timeout)
 
+    @property
+    def _is_sending(self) -> bool:
+        """Whether a part of what was sent last is still with us, so that it can't have been answered."""
+        return self._transport.get_write_buffer_size() > 0
+
     def _raise_if_lost(self) -> None:
         if self.lost is not None:
             raise self.lost
@@ -168,7 +173,8 @@ class Pipe(SMTPProtocol):
 
     def _take_reply(self, reply: Reply) -> bool:
         self._lines, self._size = [], 0
-        if not self._waiting or len(self._waiting) == len(self._output):
+        unsent = len(self._output)
+        if not self._waiting or len(self._waiting) == unsent or (len(self._waiting) == 1 and self._is_sending):
             # Between commands it can only be a goodbye; inside a body, a refusal before its end.
             self._fail(RelayLostError(f"unasked: {reply.text[:200]}", reply))
             return False

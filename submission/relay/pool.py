@@ -64,7 +64,7 @@ class Pool:
         """Give a connection back. One that isn't provably clean is dropped."""
         if not connection.pipe.is_idle:
             connection.pipe.abort("not clean")
-        elif connection.uses >= MAX_USES:
+        elif connection.is_spent or connection.uses >= MAX_USES:
             connection.quit()
         else:
             connection.idle_since = self.loop.time()

@@ -83,6 +83,11 @@ class Upstream:
         self._pipe.finish_body(octets, timeout, future)
         return future
 
+    def retire(self) -> None:
+        """Let no other transaction have the connection, for nobody knows how much of this one the relay has read."""
+        if self._connection is not None:
+            self._connection.is_spent = True
+
     def close(self) -> None:
         """End the transaction: the connection is kept for another if nothing is under way on it."""
         if self._opening is not None:

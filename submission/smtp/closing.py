@@ -3,7 +3,8 @@
 A socket that is closed while octets lie unread resets the connection, and a client that is still sending may lose what
 it hasn't read yet. So we close our side only, and go on reading what nobody wants, until the client closes too: for
 a few seconds and a few octets, as many as a client sends that hasn't heard of the end yet. What TLS reads while it
-waits for the client's half of its goodbye is bounded likewise.
+waits for the client's half of its goodbye is bounded likewise (it is uvloop's TLS that waits; asyncio's own gives up at
+the first octet of anything else).
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 MAX_COMMAND = 2048
 """Octets of a command line; sendmail closes the connection on a longer one. AUTH has its own, MAX_RESPONSE."""
-MAX_SKIPPED = 1024 * 1024
+MAX_UNASKED = 1024 * 1024
 """Octets that are read of a chunk that nobody asked for; then the connection is closed."""
 ERRORS_BEFORE_DELAY, ERRORS_BEFORE_CLOSE = 3, 10
 ERROR_DELAY = 1.0
@@ -401,7 +401,7 @@ class Session(SMTP):
         chunk = parse_chunk(argument)
         if chunk is None:
             return self._lose_track()
-        if not await skip(self._stream, chunk, MAX_SKIPPED):
+        if not await skip(self._stream, chunk, MAX_UNASKED):
             self._end = "endless chunk"
         self._answers.say(refusal)
         return None

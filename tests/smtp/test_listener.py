@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from submission.certificates import write_certificates
 from submission.config.settings import Listen, Settings
 from submission.config.values import TcpAddress, UnixAddress
-from submission.core import replies
 from submission.credentials import open_authenticator
 from submission.relay.upstream import Pool
 from submission.smtp import listener as module
