@@ -22,8 +22,8 @@ MAX_IDLE = 60.0
 """Seconds that a connection is kept unused. Debian's sendmail closes after 300."""
 MAX_USES = 500
 """Transactions on one connection, so that a configuration change of the relay's reaches us some day."""
-MAX_KEPT = 16
-"""Connections kept unused in one process."""
+MAX_KEPT = 64
+"""Connections kept unused, of all workers: Postfix has a hundred processes for all of its clients."""
 MAX_CONNECTING = 8
 """Connections waiting for a greeting at a time, of all workers: sendmail's listen queue holds 10."""
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
@@ -39,6 +39,7 @@ class Pool:
         self.settings = settings
         self.hostname = hostname
         self._kept: deque[Connection] = deque()
+        self._max_kept = max(MAX_KEPT // workers, 1)
         self._turns = max(MAX_CONNECTING // workers, 1)  # how many more may wait for a greeting
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._pause = 0.0
@@ -112,7 +113,7 @@ class Pool:
                 return
         if connection is None:
             self._turns += 1
-        elif len(self._kept) >= MAX_KEPT:
+        elif len(self._kept) >= self._max_kept:
             connection.quit()
         else:
             self._kept.append(connection)

@@ -210,7 +210,10 @@ class Session(SMTP):
             raise ServiceStoppingError
         reply: Reply | None
         try:
-            line = await self._next_line()
+            line = self._stream.take_line(MAX_RESPONSE)
+            if line is None:
+                await self._handover.settle()
+                line = await self._stream.line(MAX_RESPONSE)
         except BadLineError as error:
             reply = replies.LINE_TOO_LONG if error.is_too_long else replies.NOT_CRLF
             if error.is_endless:
@@ -226,13 +229,6 @@ class Session(SMTP):
         self._commands += 1
         if self._commands % COMMANDS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-
-    async def _next_line(self) -> bytes:
-        line = self._stream.take_line(MAX_RESPONSE)
-        if line is None:
-            await self._handover.settle()
-            line = await self._stream.line(MAX_RESPONSE)
-        return line
 
     async def _answer(self, line: bytes) -> Reply | None:
         word, _, argument = line.partition(b" ")

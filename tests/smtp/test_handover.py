@@ -47,7 +47,7 @@ async def test_a_yes_to_data_is_never_one_to_the_client(sent: bytes, tmp_path: P
 async def test_a_relay_that_refuses_a_message_may_not_have_read_all_of_it(
     said: bytes, connections: int, tmp_path: Path
 ) -> None:
-    """Regression: where a refusal came early, the next transaction's commands would have gone out behind the message."""
+    """Regression: where a refusal came early, the next transaction's commands went out behind the message's rest."""
     relay = Relay(in_message(lambda number, line: said if line == b"." else obey(number, line)))
     async with running(relay) as pool, submitting(tmp_path, pool) as client:
         for _ in range(2):
