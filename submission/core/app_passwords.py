@@ -21,6 +21,9 @@ from ipaddress import ip_address, ip_network
 from submission.core.addresses import Mailbox
 
 MAX_LABEL = 64
+MAX_OF_USER = 50
+MAX_LIMITS = 20
+"""Networks, and senders, of one."""
 USED_AGAIN = 3600.0
 """Seconds within which a further use isn't noted: each note is a change of the store."""
 
@@ -115,5 +118,5 @@ def allows_sender(senders: tuple[str, ...], sender: Mailbox) -> bool:
     if not senders:
         return True
     text = sender.text.lower()
-    _, _, domain = text.rpartition(b"@")
-    return bool(text) and any(each.lower().encode() in (text, b"@" + domain) for each in senders)
+    local, _, domain = text.rpartition(b"@")
+    return bool(local) and any(each.lower().encode() in (text, b"@" + domain) for each in senders)

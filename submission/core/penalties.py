@@ -18,7 +18,7 @@ Nothing here knows names or passwords: users and tries are digests, made elsewhe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 HALF_LIFE = 600.0
@@ -46,6 +46,7 @@ class Try:
 
     user: str
     password: str = ""
+    when: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Penalty:
 
     def count(self, now: float) -> float:
         """The failures that count now. A clock that went back makes none older."""
-        faded = self.failures * 0.5 ** (max(now - self.last, 0.0) / HALF_LIFE)
+        faded = _faded(self.failures, now - self.last)
         return faded if faded >= _NOTHING else 0.0
 
     def delay(self, rule: Rule, now: float) -> float:
@@ -81,20 +82,24 @@ class Penalty:
             failures,
             now,
             now + REFUSED_FOR if is_refused else self.refused_until,
-            (*self.tries, attempt)[-MAX_TRIES:],
+            (*self.tries, replace(attempt, when=now))[-MAX_TRIES:],
         )
 
     def after_success(self, user: str, now: float) -> Penalty:
         """As it is once this user has logged in: without the failures that were theirs."""
         others = tuple(attempt for attempt in self.tries if attempt.user != user)
-        left = max(self.count(now) - (len(self.tries) - len(others)), 0.0)
-        return replace(self, failures=left, last=now, tries=others)
+        own = sum(_faded(1.0, now - attempt.when) for attempt in self.tries if attempt.user == user)
+        return replace(self, failures=max(self.count(now) - own, 0.0), last=now, tries=others)
 
     @property
     def until(self) -> float:
         """When nothing is left of it."""
         faded = self.last + HALF_LIFE * math.log2(max(self.failures / _NOTHING, 1.0))
         return max(faded, self.refused_until)
+
+
+def _faded(count: float, age: float) -> float:
+    return count * math.exp2(-max(age, 0.0) / HALF_LIFE)
 
 
 def keys(address: str, user: str) -> list[tuple[str, Rule]]:

@@ -72,6 +72,12 @@ def refuse_sender(address: Mailbox, login: Login) -> Reply:
     return own(553, "7.1", f"Sender <{_shown(address.text)}> is not one of {_shown(str(login).encode())}")
 
 
+def refuse_app_sender(address: Mailbox, login: Login) -> Reply:
+    """The reply to a sender that the app password which a login used isn't good for."""
+    shown = _shown(address.text), _shown(str(login).encode())
+    return own(553, "7.1", f"Sender <{shown[0]}> is not one that this app password of {shown[1]} is good for")
+
+
 def refuse_from(address: bytes, login: Login) -> Reply:
     """The reply to a message whose From a login may not name."""
     return own(553, "7.1", f"From <{_shown(address)}> is not one of {_shown(str(login).encode())}")

@@ -34,7 +34,7 @@ from submission.core import app_passwords
 from submission.core.addresses import Login
 from submission.core.app_passwords import AppPassword
 from submission.core.sasl import Need
-from submission.core.sasl.scram_keys import ScramKeys
+from submission.core.sasl.scram_keys import HASHES, ScramKeys
 from submission.credentials import clear
 from submission.credentials.accounts import SECRET, AccountError, parse_login, renew
 from submission.credentials.hashing import is_foreign, needs_update, prepare, verify
@@ -65,6 +65,22 @@ class Authenticator:
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="credentials")
         self._waiting = 0
         self._successes = _Successes()
+        self.held_back: frozenset[Need] = frozenset()
+        """What some login lacks, as far as `look` found; see there."""
+        self._looked: object | None = None
+
+    async def look(self) -> None:
+        """Find out what not every login has. Raises StoreUnavailableError.
+
+        A client takes the first mechanism that it knows, and gives up where that fails. So one that only some logins
+        could use would lock out the others: those whose hashes came from elsewhere, until their next login by PLAIN.
+        """
+        version = self._store.version()
+        if version is None or version != self._looked:
+            self.held_back = await self._in_thread(
+                lambda: frozenset(need for need in HASHES if not self._store.serves_all(need))
+            )
+            self._looked = version
 
     async def check_password(self, name: str, password: str) -> Login | None:
         """The login, if the password is its own. Raises StoreUnavailableError."""

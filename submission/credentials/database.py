@@ -34,8 +34,10 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    case,
     create_engine,
     delete,
+    func,
     select,
 )
 from sqlalchemy.exc import SQLAlchemyError
@@ -44,6 +46,7 @@ from sqlalchemy.schema import CreateTable
 
 from submission.core.addresses import Login
 from submission.core.app_passwords import AppPassword
+from submission.core.sasl import Need
 from submission.credentials.store import Change, Record, StoreUnavailableError
 
 SETTLED = 1.0
@@ -63,6 +66,12 @@ _CREDENTIALS = Table(
     Column("property", String, primary_key=True),
     Column("value", String, nullable=False),
 )
+_PROPERTIES = {
+    Need.PASSWORD: _PASSWORD,
+    Need.SECRET: _SECRET,
+    Need.SCRAM_SHA_256: _SCRAM_SHA_256,
+    Need.SCRAM_SHA_1: _SCRAM_SHA_1,
+}
 _COLUMNS = _CREDENTIALS.c
 _OF_LOGIN = (_COLUMNS.user == bindparam("of_user"), _COLUMNS.realm == bindparam("of_realm"))
 # Built once: to build and compile a statement takes three times as long as to run it.
@@ -112,6 +121,15 @@ class DatabaseStore:
             connection.execute(_DELETE, _of(login))
             if rows := _rows(record):
                 connection.execute(_CREDENTIALS.insert(), rows)
+
+    def serves_all(self, need: Need) -> bool:
+        """Whether every login that is let in has this property."""
+        wanted, disabled = (
+            func.sum(case((_COLUMNS.property == name, 1), else_=0)) for name in (_PROPERTIES[need], _DISABLED)
+        )
+        query = select(_COLUMNS.user).group_by(_COLUMNS.user, _COLUMNS.realm).having(wanted + disabled == 0).limit(1)
+        with _translated(self._path), self._current_engine().connect() as connection:
+            return connection.execute(query).first() is None
 
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""

@@ -112,7 +112,10 @@ class Importer:
         def change(current: Record | None) -> Record | None:
             nonlocal kept
             kept = current is None or self._may_replace
-            return reseal(self._sealer, record) if kept else current
+            if not kept:
+                return current
+            app_passwords = current.app_passwords if current is not None else ()
+            return replace(reseal(self._sealer, record), app_passwords=app_passwords)
 
         if self._is_dry:
             kept = True

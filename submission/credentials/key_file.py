@@ -2,6 +2,10 @@
 
 It is made at the first use, complete before it has its name, and whoever comes second uses it too. It only ever changes
 as a whole, so that no reader sees half of it: `add` puts a new key before the others, `retire` leaves the first alone.
+
+What isn't sealed but derived (salts of logins that aren't there, digests of penalties) must not change with the keys,
+for a salt that changes would show that nobody is behind it. It comes from a root: the last line, `00000000` and base64,
+which `add` makes of the first key; before there ever was a second, it is made of that whenever it is asked for.
 """
 
 from __future__ import annotations
@@ -17,9 +21,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from submission.credentials.store import StoreUnavailableError
 
 _MAX_FILE = 64 * 1024
+_ROOT = "00000000"
 _KEY_LINE = re.compile(r"(?P<id>[0-9a-f]{8}) (?P<key>[A-Za-z0-9+/]{43}=)")
 
 
@@ -43,7 +51,7 @@ class KeyFile:
             seen = self._identify()
             keys = _parse(self._path, self._text())
             self._seen = seen
-            return keys
+            return {key_id: key for key_id, key in keys.items() if key_id != _ROOT}
 
     def has_changed(self) -> bool:
         """Whether the file is another than was read last. Takes microseconds."""
@@ -52,17 +60,28 @@ class KeyFile:
         except OSError:
             return False  # whoever knows the keys goes on
 
+    def root(self) -> bytes:
+        """What other keys are derived from, 32 octets."""
+        with _translated(self._path):
+            keys = _parse(self._path, self._text())
+        return keys[_ROOT] if _ROOT in keys else make_root(next(iter(keys.values())))
+
     def add(self) -> None:
         """Have a new key seal from now on; the others go on opening."""
         with _translated(self._path):
             self.read()
-            self._write([_new_line(), *self._text().splitlines(keepends=True)])
+            lines = self._text().splitlines(keepends=True)
+            if not lines[-1].startswith(_ROOT):
+                lines = [line.rstrip("\n") + "\n" for line in lines]
+                lines.append(f"{_ROOT} {base64.b64encode(self.root()).decode()}\n")
+            self._write([_new_line(), *lines])
 
     def retire(self) -> None:
         """Have only the key that seals, for nothing is sealed by the others any more."""
         with _translated(self._path):
             self.read()
-            self._write(self._text().splitlines(keepends=True)[:1])
+            first, *others = self._text().splitlines(keepends=True)
+            self._write([first, *(line for line in others if line.startswith(_ROOT))])
 
     def _identify(self) -> object:
         status = self._path.stat()
@@ -115,15 +134,26 @@ def _parse(path: Path, text: str) -> dict[str, bytes]:
         if match["id"] in keys:
             raise StoreUnavailableError(f"{path}:{number}: the key's id is that of another key")
         keys[match["id"]] = binascii.a2b_base64(match["key"])
-    if not keys:
+    if not set(keys) - {_ROOT}:
         raise StoreUnavailableError(
             f"{path}: is empty; restore it from a backup, or remove it and set all passwords anew"
         )
     return keys
 
 
+def make_root(key: bytes) -> bytes:
+    """The root of a key that is the only one."""
+    return HKDF(SHA256(), 32, salt=None, info=b"root of derived keys").derive(key)
+
+
 def _new_line() -> str:
-    return f"{secrets.token_hex(4)} {base64.b64encode(secrets.token_bytes(32)).decode()}\n"
+    return f"{_new_id()} {base64.b64encode(secrets.token_bytes(32)).decode()}\n"
+
+
+def _new_id() -> str:
+    while (key_id := secrets.token_hex(4)) == _ROOT:
+        pass
+    return key_id
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from submission.core.addresses import Login
 from submission.core.databases import DatabaseError, berkeley_db, formats
+from submission.core.sasl import Need
 from submission.credentials import shared_file
 from submission.credentials.accounts import AccountError, parse_login
 from submission.credentials.shared_file import Snapshot
@@ -103,6 +104,10 @@ class Sasldb2Store:
                             f"{self._path}: another program has it open, or changes it all the time"
                         )
                     time.sleep(shared_file.PAUSE)
+
+    def serves_all(self, need: Need) -> bool:  # noqa: ARG002 - passwords in the clear serve every mechanism
+        """Whether every login finds what a mechanism with this need wants."""
+        return True
 
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""

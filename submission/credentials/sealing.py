@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from submission.core.addresses import Login
-from submission.credentials.key_file import KeyFile
+from submission.credentials.key_file import KeyFile, make_root
 from submission.credentials.store import StoreUnavailableError
 
 _NONCE = 12
@@ -40,7 +40,7 @@ class Sealer:
         self._keys: dict[str, AESGCM] = {}
         self._lock = threading.Lock()
         self._take(keys)
-        self._current_key = keys[self._current]
+        self._root = file.root() if file else make_root(keys[self._current])
 
     @classmethod
     def from_file(cls, path: Path) -> Sealer:
@@ -61,8 +61,8 @@ class Sealer:
         return f"v1:{self._current}:{base64.b64encode(nonce + sealed).decode()}"
 
     def derive(self, purpose: str) -> bytes:
-        """A key of 32 octets for another purpose, the same for as long as the current key is (HKDF, RFC 5869)."""
-        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._current_key)
+        """A key of 32 octets for another purpose, the same whatever becomes of the keys that seal (HKDF, RFC 5869)."""
+        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._root)
 
     def open(self, sealed: str, login: Login, purpose: str) -> str:
         """The password again."""

@@ -71,6 +71,9 @@ class Store(Protocol):
     def change(self, login: Login, change: Change) -> None:
         """Replace a record in one step: nobody else's change comes between what `change` saw and what it gave."""
 
+    def serves_all(self, need: Need) -> bool:
+        """Whether every login that is let in finds what a mechanism with this need wants."""
+
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""
 

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from submission import logs
 from submission.config.settings import Listen, Settings
 from submission.credentials import derive_key, open_authenticator
+from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
@@ -111,13 +112,14 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         for listen, sock in inheritance.sockets
     ]
     loop = asyncio.get_running_loop()
-    sweeping = loop.create_task(_sweep(pool, state))
+    sweeping = loop.create_task(_sweep(pool, state, authenticator))
     watching = loop.create_task(watch(tls, hangup))
     stop = loop.create_task(stopping.wait())
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
     await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
     await catch_up(tls)
+    await _look(authenticator)
     for listener in listeners:
         await listener.start()
     station.announce()
@@ -162,7 +164,19 @@ async def _ask_relay(pool: Pool) -> None:
         logs.event("relay-unreachable", reason=str(error))
 
 
-async def _sweep(pool: Pool, state: State) -> None:
+async def _look(authenticator: Authenticator) -> None:
+    """Learn which mechanisms not every login can use, and tell the log when that changes."""
+    before = authenticator.held_back
+    try:
+        await authenticator.look()
+    except StoreUnavailableError as error:
+        logs.failure("store-unavailable", error)
+    if authenticator.held_back != before:
+        names = ",".join(sorted(need.name for need in authenticator.held_back)) or "nothing"
+        logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
+
+
+async def _sweep(pool: Pool, state: State, authenticator: Authenticator) -> None:
     while True:
         await asyncio.sleep(SWEEP)
         pool.sweep()
@@ -170,5 +184,6 @@ async def _sweep(pool: Pool, state: State) -> None:
             await asyncio.to_thread(state.sweep, time.time())
         except StateUnavailableError as error:
             logs.failure("state-unavailable", error)
+        await _look(authenticator)
         if not pool.extensions:  # it was started after us, and clients are offered less than it has
             await _ask_relay(pool)

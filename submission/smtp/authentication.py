@@ -28,6 +28,7 @@ from submission.core.sasl import (
     FetchKeys,
     FetchSecret,
     Mechanism,
+    Need,
     Step,
     Success,
 )
@@ -140,13 +141,14 @@ class Authentication:
         self._answers = answers
         self._failures = 0
         auth = shared.settings.auth
-        self._penalties = Penalties(shared.penalties, peer, auth.realm, auth.exempt)
+        self._penalties = Penalties(shared.penalties, peer, auth.realm, stream.pause, auth.exempt)
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
         """What may be used now: all of them under TLS; without it, at most those that send no password.
 
-        Those that bind the channel need one with an end that both sides know.
+        Those that bind the channel need one with an end that both sides know. SCRAM is held back while not every login
+        has keys for it, unless there is nothing else that these could use.
         """
         auth = self._settings.auth
         if not self._peer.tls and auth.require_tls:
@@ -154,8 +156,15 @@ class Authentication:
         return tuple(
             name
             for name in auth.mechanisms
-            if (self._peer.tls or works_without_tls(name)) and (self._peer.end_point or not name.endswith(PLUS))
+            if (self._peer.tls or works_without_tls(name))
+            and (self._peer.end_point or not name.endswith(PLUS))
+            and not self._is_held_back(MECHANISMS[name].NEED)
         )
+
+    def _is_held_back(self, need: Need) -> bool:
+        if need not in self._shared.authenticator.held_back:
+            return False
+        return any(MECHANISMS[name].NEED is Need.PASSWORD for name in self._settings.auth.mechanisms)
 
     async def authenticate(self, argument: bytes) -> Reply:
         """Lead an exchange; where it succeeds, the peer has its identity."""

@@ -23,7 +23,7 @@ from submission.core import addresses, extensions, headers, parameters, replies
 from submission.core.app_passwords import allows_sender
 from submission.core.arguments import parse_recipient, parse_sender
 from submission.core.chunks import Chunk
-from submission.core.policy import refuse_sender
+from submission.core.policy import refuse_app_sender
 from submission.core.replies import Reply
 from submission.core.transaction import Envelope, Peer, Phase, refuse_mail
 from submission.core.xclient import Client
@@ -99,8 +99,9 @@ class Handover:
         sender, values = parsed
         identity = self._peer.identity
         if identity is not None and identity.login and not allows_sender(identity.senders, sender):
-            self._log(Outcome(refuse_sender(sender, identity.login), 0, "sender"), Envelope(sender, values))
-            return refuse_sender(sender, identity.login)
+            refusal = refuse_app_sender(sender, identity.login)
+            self._log(Outcome(refusal, 0, "sender"), Envelope(sender, values))
+            return refusal
         if parameters.declared_size(values) > self.max_size:
             return replies.MESSAGE_TOO_BIG
         self._open = _Open(Envelope(sender, values), Upstream(self._shared.pool, self._client))

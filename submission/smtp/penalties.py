@@ -9,7 +9,6 @@ Where the penalties can't be read or kept, logins go on without them: the log sa
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 
@@ -20,7 +19,7 @@ from submission.credentials.accounts import AccountError, parse_login
 from submission.state import StateUnavailableError
 from submission.state.penalties import PenaltyTable
 
-Sleep = Callable[[float], Awaitable[None]]
+Pause = Callable[[float], Awaitable[None]]
 
 
 class RefusedError(Exception):
@@ -35,30 +34,37 @@ class Penalties:
         table: PenaltyTable | None,
         peer: Peer,
         realm: str,
+        pause: Pause,
         exempt: tuple[Network, ...] = (),
-        sleep: Sleep = asyncio.sleep,
     ) -> None:
+        """`pause` lets seconds go by, and raises where the client leaves or the service ends meanwhile."""
         self._table = table
         self._peer = peer
         self._realm = realm
         self._exempt = exempt
-        self._sleep = sleep
+        self._pause = pause
         self._is_clean = True
 
     async def wait(self, name: str) -> None:
         """Wait before a login by this name, as the client gave it, is tried. Raises RefusedError."""
+        delay = await self._look(name)
+        if delay:
+            await self._pause(delay)
+            await self._look(name)  # many may have waited at once, and all of them have failed
+
+    async def _look(self, name: str) -> float:
+        """Seconds to wait. Raises RefusedError."""
         if self._table is None or self._is_exempt:
-            return
+            return 0.0
         try:
             standing = await self._table.standing(self._peer.address, self._normal(name))
         except StateUnavailableError as error:
             self._log(error)
-            return
+            return 0.0
         self._is_clean = standing.is_clean
         if standing.is_refused:
             raise RefusedError
-        if standing.delay:
-            await self._sleep(standing.delay)
+        return standing.delay
 
     async def fail(self, name: str, password: str) -> None:
         """Count a failed login; the password is empty where the mechanism doesn't show it."""

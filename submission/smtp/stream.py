@@ -166,6 +166,20 @@ class ClientStream:
             while self._is_full:
                 await self._wait()
 
+    async def pause(self, seconds: float) -> None:
+        """Let time go by, with what was written sent. Raises ClientGoneError as soon as the client leaves."""
+        await self.flush()
+        end = self._loop.time() + seconds
+        self._deadline.set(seconds + self.timeout)
+        timer = self._loop.call_later(seconds, self._wake)
+        try:
+            while self._loop.time() < end:
+                if self._has_ended:
+                    raise ClientGoneError("closed by the client")
+                await self._wait()
+        finally:
+            timer.cancel()
+
     async def start_tls(self, context: ssl.SSLContext, protocol: asyncio.Protocol) -> None:
         """Put TLS between; what is buffered begins the handshake. Raises ClientGoneError if it fails.
 

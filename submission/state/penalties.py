@@ -137,7 +137,7 @@ class PenaltyTable:
 
 
 def _encode(penalty: Penalty) -> str:
-    tries = [[attempt.user, attempt.password] for attempt in penalty.tries]
+    tries = [[attempt.user, attempt.password, attempt.when] for attempt in penalty.tries]
     return json.dumps([penalty.failures, penalty.last, penalty.refused_until, tries], separators=(",", ":"))
 
 
@@ -152,7 +152,7 @@ def _decode(entry: Entry) -> Penalty | None:
             failures,
             last,
             refused_until,
-            tuple(Try(str(user), str(password)) for user, password in tries),
+            tuple(Try(str(user), str(password), float(when)) for user, password, when in tries),
         )
     except (ValueError, TypeError, OverflowError):
         return None

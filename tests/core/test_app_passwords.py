@@ -63,6 +63,7 @@ def test_where_and_until_when_one_is_good(address: str, now: float, is_good: boo
         (b"boss@example.com", False),
         (b"scan@example.com.evil.example", False),
         (b"x@sub.list.example.com", False),
+        (b"list.example.com", False),
     ],
 )
 def test_as_whom_one_may_send(sender: bytes, allowed: bool) -> None:

@@ -72,6 +72,13 @@ def test_a_success_takes_back_its_own_failures_and_no_more() -> None:
     penalty = after(3, user="alice").after_failure(ADDRESS, Try("bob", "x"), 0.0)
     assert penalty.after_success("alice", 0.0).count(0.0) == 1
     assert penalty.after_success("mallory", 0.0).count(0.0) == 4
+    # However long it takes: what was somebody else's fades, and nothing else.
+    slow = Penalty()
+    for number in range(20):
+        slow = slow.after_failure(ADDRESS, Try("bob", str(number)), 0.0)
+    for number in range(9):
+        slow = slow.after_failure(ADDRESS, Try("mallory", str(number)), 0.0)
+    assert slow.after_success("mallory", HALF_LIFE).count(HALF_LIFE) == pytest.approx(10.0)
     # Who guesses at many and logs in to an account of their own in between gains nothing.
     guesser = Penalty()
     for number in range(40):

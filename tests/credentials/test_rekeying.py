@@ -43,14 +43,17 @@ def opened(store: DatabaseStore, sealer: Sealer) -> list[str]:
 
 def test_everything_is_sealed_by_a_new_key_and_the_old_one_is_gone(store: DatabaseStore, path: Path) -> None:
     (before,) = KeyFile(path).read()
+    derived = Sealer.from_file(path).derive("salts")
     heard: list[tuple[int, int]] = []
     assert rekey(store, path, lambda number, total: heard.append((number, total))) == 30
     (after,) = KeyFile(path).read()
     assert before != after
     assert sorted(opened(store, Sealer.from_file(path))) == sorted(login.user for login in LOGINS)
     assert heard[0] == (0, 30)
+    assert Sealer.from_file(path).derive("salts") == derived
     assert heard[-1] == (30, 30)
     assert rekey(store, path, lambda *_: None) == 30  # each call makes a new one
+    assert Sealer.from_file(path).derive("salts") == derived
 
 
 def test_who_was_there_before_goes_on(store: DatabaseStore, path: Path) -> None:

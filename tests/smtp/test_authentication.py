@@ -30,6 +30,7 @@ from submission.credentials import open_authenticator, open_store
 from submission.credentials.accounts import set_disabled, set_password
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.sealing import Sealer
+from submission.credentials.store import Record
 from submission.relay.upstream import Pool
 from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication, ExchangeError, Verdict, decode, decode_initial, exchange
@@ -143,7 +144,7 @@ async def run(
         challenges.append(challenge)
         return waiting.pop(0)
 
-    nobody = Penalties(None, Peer("0123456789ab"), "example.com")
+    nobody = Penalties(None, Peer("0123456789ab"), "example.com", asyncio.sleep)
     verdict = await exchange(machine, initial, ask, authenticator, nobody)
     assert not waiting
     return verdict, challenges
@@ -205,7 +206,7 @@ async def scram(
         client.set_server_first(heard[0].decode())
         return base64.b64encode(client.get_client_final().encode())
 
-    nobody = Penalties(None, Peer("0123456789ab"), "example.com")
+    nobody = Penalties(None, Peer("0123456789ab"), "example.com", asyncio.sleep)
     return await exchange(MECHANISMS[name](channel), first, ask, authenticator, nobody)
 
 
@@ -458,3 +459,35 @@ async def test_the_log_tells_reasons_and_no_secrets(
         assert secret not in text
     for word in (BAD_CREDENTIALS, "bad-base64", "aborted", "alice@example.com", "192.0.2.1", "TLSv1.3"):
         assert word in text
+
+
+async def test_scram_is_held_back_while_somebody_has_no_keys_for_it(tmp_path: Path) -> None:
+    scram = ("SCRAM-SHA-256", "SCRAM-SHA-1")
+    settings = make_settings(tmp_path, mechanisms=[*scram, "PLAIN", "CRAM-MD5"])
+    store, sealer = open_store(settings.store.url), Sealer.from_file(settings.store.key_file)
+    set_password(store, sealer, ALICE, PASSWORD, may_create=True, keep_secret=False)
+    bob = Login("bob", "example.com")
+    authenticator = open_authenticator(settings)
+    await authenticator.look()
+    assert authenticator.held_back == frozenset()
+    store.change(bob, lambda _: Record(bob, password="{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="))
+    await authenticator.look()
+    pool = Pool(settings.relay, settings.hostname)
+    ours, theirs = socket.socketpair()
+    transport, feeder = await asyncio.get_running_loop().create_connection(Feeder, sock=ours)
+    feeder.stream = stream = ClientStream(asyncio.get_running_loop(), transport, 30.0)
+    for only, offered in (((*scram, "PLAIN"), ("PLAIN",)), (scram, scram)):
+        shared = Shared(make_settings(tmp_path, mechanisms=list(only)), pool, authenticator, lambda: datetime.now(UTC))
+        peer = Peer("0123456789ab", "192.0.2.1", "TLSv1.3")
+        assert Authentication(shared, peer, stream, Answers(stream)).mechanisms == offered
+    store.change(bob, lambda record: record and replace(record, is_disabled=True))
+    await authenticator.look()
+    assert authenticator.held_back == frozenset()
+    store.change(bob, lambda record: record and replace(record, is_disabled=False))
+    assert await authenticator.check_password("bob", "password") == bob  # which makes his keys
+    await authenticator.look()
+    assert authenticator.held_back == frozenset()
+    transport.abort()
+    theirs.close()
+    authenticator.close()
+    store.close()

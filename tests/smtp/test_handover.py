@@ -88,7 +88,9 @@ async def test_an_app_password_s_senders_are_the_only_ones(tmp_path: Path, logge
     relay = Relay()
     async with running(relay) as pool, submitting(tmp_path, pool) as client:
         client.session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"), ("scan@example.com",))
-        refusal = b"553 5.7.1 Sender <alice@example.com> is not one of alice@example.com"
+        refusal = (
+            b"553 5.7.1 Sender <alice@example.com> is not one that this app password of alice@example.com is good for"
+        )
         assert (await client.say(MAIL))[0].startswith(refusal)
         assert (await client.say(b"MAIL FROM:<>"))[0].startswith(b"553 5.7.1 ")
         assert (await client.say(b"MAIL FROM:<Scan@example.com>"))[0].startswith(b"250 ")

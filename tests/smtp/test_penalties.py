@@ -66,7 +66,7 @@ class Clock:
 
 def make(table: PenaltyTable | None, clock: Clock, address: str = "192.0.2.50", exempt: str = "") -> Penalties:
     networks = (ip_network(exempt),) if exempt else ()
-    return Penalties(table, Peer("0123456789ab", address), REALM, networks, clock.sleep)
+    return Penalties(table, Peer("0123456789ab", address), REALM, clock.sleep, networks)
 
 
 async def test_a_name_is_one_however_it_is_written(table: PenaltyTable) -> None:
@@ -123,7 +123,7 @@ async def guarded(folder: Path, table: PenaltyTable) -> AsyncIterator[tuple[Clie
     """A session from 192.0.2.1, and how long it has to wait."""
     clock = Clock()
     async with session(make_settings(folder), penalties=table) as client:
-        client.authentication._penalties._sleep = clock.sleep
+        client.authentication._penalties._pause = clock.sleep
         yield client, clock
 
 
@@ -153,7 +153,7 @@ async def test_a_password_that_was_right_a_moment_ago_does_not_wait(accounts: Pa
             plain("alice"),
             no_answer,
             first.authentication._shared.authenticator,
-            Penalties(table, Peer("0123456789ab", "192.0.2.1"), REALM),
+            Penalties(table, Peer("0123456789ab", "192.0.2.1"), REALM, Clock().sleep),
         )
         assert verdict.login == ALICE
 

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -385,6 +386,26 @@ async def test_an_interrupt_reaches_the_wait_and_only_a_wait() -> None:
             await reading
         await client.send(b"NOOP\r\n")
         assert await stream.line(LIMIT) == b"NOOP"
+
+
+async def test_a_pause_lasts_whatever_comes_and_ends_with_the_client_or_the_service() -> None:
+    async with connected() as (stream, client):
+        begin = time.monotonic()
+        pausing = asyncio.ensure_future(stream.pause(0.1))
+        await client.send(b"NOOP\r\n")
+        await pausing
+        assert time.monotonic() - begin >= 0.1
+        assert await stream.line(LIMIT) == b"NOOP"
+        pausing = asyncio.ensure_future(stream.pause(60))
+        await until(lambda: stream._waiter is not None)
+        stream.interrupt(RuntimeError("stop"))
+        with pytest.raises(RuntimeError, match="stop"):
+            await pausing
+        pausing = asyncio.ensure_future(stream.pause(60))
+        await until(lambda: stream._waiter is not None)
+        client.half_close()
+        with pytest.raises(ClientGoneError):
+            await pausing
 
 
 # Chunks

@@ -16,7 +16,7 @@ from submission.cli.tables import moment, print_table
 from submission.cli.user.opened import opened, user_argument
 from submission.config.values import seconds
 from submission.core.addresses import parse_mailbox
-from submission.core.app_passwords import RANDOM, AppPassword, check_label, digest, write_out
+from submission.core.app_passwords import MAX_LIMITS, MAX_OF_USER, RANDOM, AppPassword, check_label, digest, write_out
 from submission.credentials.accounts import AccountError, NoSuchUserError
 from submission.credentials.store import Record
 
@@ -51,6 +51,8 @@ def add(
             raise NoSuchUserError(login)
         if any(each.label == label for each in record.app_passwords):
             raise AccountError(f"{login}: has an app password {label!r} already; remove it first, or name another")
+        if len(record.app_passwords) >= MAX_OF_USER:
+            raise AccountError(f"{login}: has {MAX_OF_USER} app passwords, which is as many as a user may have")
         return replace(record, app_passwords=(*record.app_passwords, made))
 
     with opened(file) as accounts:
@@ -129,13 +131,20 @@ def _end(text: str | None, now: float) -> float:
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    _check_count("--network", texts)
     try:
         return tuple(str(ip_network(text)) for text in texts)
     except ValueError as error:
         raise click.UsageError(f"--network: {error}") from None
 
 
+def _check_count(option: str, texts: tuple[str, ...]) -> None:
+    if len(texts) > MAX_LIMITS:
+        raise click.UsageError(f"{option}: may be said {MAX_LIMITS} times")
+
+
 def _senders(texts: tuple[str, ...]) -> tuple[str, ...]:
+    _check_count("--sender", texts)
     for text in texts:
         mailbox = parse_mailbox((text if not text.startswith("@") else f"any{text}").encode())
         if mailbox is None or not mailbox.domain:
