@@ -5,7 +5,8 @@ either. Where it needs something from there it says so with a step, and is given
 
     start(initial)         -> Step     initial response, or None where the client sent none
     respond(data)          -> Step     the client's answer to the last Challenge
-    resolve(answer)        -> Step     the store's answer to the last CheckPassword or FetchSecret
+    resolve(answer)        -> Step     the answer to the last CheckPassword, FetchSecret, CheckToken or
+                              CheckCertificate
 
 A machine ends with Success or Failure and is not used again. Any bytes whatever give a Step, never an exception.
 For a login that doesn't exist the shell answers `False` or `None`, and the machine spends the same work as for a
@@ -27,6 +28,7 @@ class Need(Enum):
 
     PASSWORD = "the password's hash"  # noqa: S105
     SECRET = "the password itself"  # noqa: S105
+    NOTHING = "nothing but the login, for somebody else vouches for the client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Channel:
 
     nonce: bytes = field(repr=False)  # registry.make_nonce
     realm: str = ""  # ours, for names without one
+    scope: str = ""  # what a token has to be good for (RFC 6749 section 3.3), for the client whose token isn't
+    openid_configuration: str = ""  # URL where that client reads how to get a better one, likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,32 @@ class FetchSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckToken:
+    """Ask whether a bearer token (RFC 6750) is good, and that of `name`; pass True or False to `resolve`.
+
+    An empty `name` is whoever the token's user is.
+    """
+
+    name: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCertificate:
+    """Ask whether the client's certificate is that of `name`; pass True or False to `resolve`.
+
+    An empty `name` is whoever the certificate's user is.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
-    """The client proved to be `name`. An authorization identity that differs never gets here."""
+    """The client proved to be `name`, empty where it left that to its token or certificate.
+
+    An authorization identity that differs never gets here.
+    """
 
     name: str
 
@@ -77,7 +105,7 @@ class Failure:
     name: str = ""
 
 
-Step: TypeAlias = Challenge | CheckPassword | FetchSecret | Success | Failure
+Step: TypeAlias = Challenge | CheckPassword | FetchSecret | CheckToken | CheckCertificate | Success | Failure
 
 BAD_CREDENTIALS = "bad-credentials"
 MALFORMED = "malformed"
@@ -90,7 +118,7 @@ class Mechanism(Protocol):
     NAME: ClassVar[str]
     """As in EHLO, upper case."""
     SENDS_PASSWORD: ClassVar[bool]
-    """Whether a listener could read the password, so that it is never offered without TLS."""
+    """Whether a listener could read a password or token, so that it is never offered without TLS."""
     NEED: ClassVar[Need]
 
     def __init__(self, channel: Channel) -> None:
@@ -103,4 +131,4 @@ class Mechanism(Protocol):
         """Go on with the client's answer to the last Challenge."""
 
     def resolve(self, answer: bool | bytes | None) -> Step:
-        """Go on with the store's answer to the last CheckPassword or FetchSecret."""
+        """Go on with the answer to the last question."""

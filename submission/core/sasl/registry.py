@@ -7,13 +7,29 @@ from types import MappingProxyType
 
 from submission.core.sasl import Mechanism
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
+from submission.core.sasl.external import ExternalMechanism
 from submission.core.sasl.login import LoginMechanism
+from submission.core.sasl.oauthbearer import OauthBearerMechanism
 from submission.core.sasl.plain import PlainMechanism
+from submission.core.sasl.xoauth2 import Xoauth2Mechanism
 
 MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
-    {mechanism.NAME: mechanism for mechanism in (PlainMechanism, LoginMechanism, CramMd5Mechanism)}
+    {
+        mechanism.NAME: mechanism
+        for mechanism in (
+            PlainMechanism,
+            LoginMechanism,
+            CramMd5Mechanism,
+            ExternalMechanism,
+            OauthBearerMechanism,
+            Xoauth2Mechanism,
+        )
+    }
 )
-"""Name as in EHLO to class, in the order they are offered in unless the configuration says otherwise."""
+"""Name as in EHLO to class."""
+
+USUAL = ("PLAIN", "LOGIN", "CRAM-MD5")
+"""What is offered, in this order, unless the configuration says otherwise: the others need more of it."""
 
 
 def make_nonce(random: bytes, now: float, hostname: str) -> bytes:
