@@ -33,6 +33,7 @@ from submission.credentials.accounts import SECRET, AccountError, parse_login
 from submission.credentials.hashing import hash_password, needs_update, prepare, verify
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
+from submission.credentials.tokens import TokenVerifier
 
 MAX_WAITING = 128
 """Questions under way; at 25 ms of CPU each, that is a few seconds of waiting."""
@@ -48,12 +49,21 @@ _T = TypeVar("_T")
 class Authenticator:
     """Answers for one process."""
 
-    def __init__(self, store: Store, sealer: Sealer, default_realm: str, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        default_realm: str,
+        threads: int | None = None,
+        tokens: TokenVerifier | None = None,
+    ) -> None:
+        """`tokens` may be missing where no mechanism is offered that takes them."""
         self._store = store
         self._sealer = sealer
         self._nobodys_secret = sealer.seal("nobody's password", _NOBODY, SECRET)
         self._default_realm = default_realm
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="credentials")
+        self._tokens = tokens
         self._waiting = 0
         self._successes = _Successes()
 
@@ -69,6 +79,22 @@ class Authenticator:
         Raises StoreUnavailableError.
         """
         return await self._in_thread(lambda: self._fetch(name))
+
+    async def check_token(self, name: str, token: str) -> Login | None:
+        """The login that a bearer token is for, if `name` is empty or that login's too.
+
+        Raises TokenRefusedError, IssuerUnavailableError, StoreUnavailableError.
+        """
+        if self._tokens is None:
+            return None
+        return await self.find_login(await self._tokens.user(token), name)
+
+    async def find_login(self, user: str, name: str) -> Login | None:
+        """The login of a user for whom somebody else vouched, if it exists and `name` is empty or that login's too.
+
+        Raises StoreUnavailableError.
+        """
+        return await self._in_thread(lambda: self._find(user, name))
 
     def close(self) -> None:
         """End the threads and let go of the store."""
@@ -115,6 +141,13 @@ class Authenticator:
             self._sealer.open(self._nobodys_secret, _NOBODY, SECRET)
             return None
         return record.login, self._sealer.open(record.secret, record.login, SECRET).encode()
+
+    def _find(self, user: str, name: str) -> Login | None:
+        record = self._record(user)
+        claimed = self._record(name) if name else record
+        if record is None or record.is_disabled or claimed is None or claimed.login != record.login:
+            return None
+        return record.login
 
     def _record(self, name: str) -> Record | None:
         try:

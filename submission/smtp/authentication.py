@@ -22,17 +22,21 @@ from submission.core.sasl import (
     MAX_RESPONSE,
     Challenge,
     Channel,
+    CheckCertificate,
     CheckPassword,
+    CheckToken,
     Failure,
     FetchSecret,
     Mechanism,
     Step,
     Success,
 )
+from submission.core.sasl.external import ExternalMechanism
 from submission.core.sasl.registry import MECHANISMS, make_nonce
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
+from submission.credentials.tokens import IssuerUnavailableError, TokenRefusedError
 from submission.smtp.answers import Answers
 from submission.smtp.stream import BadLineError, ClientStream
 
@@ -76,9 +80,15 @@ def decode_initial(word: bytes | None) -> bytes | None:
     return b"" if word == b"=" else decode(word)
 
 
-async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator) -> Verdict:
-    """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say."""
+async def exchange(
+    machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator, certified: str = ""
+) -> Verdict:
+    """Lead the exchange to its end. `certified` is the user whom the client's certificate names, if it names one.
+
+    Raises ExchangeError, and StoreUnavailableError or IssuerUnavailableError where these can't say.
+    """
     login: Login | None = None
+    refusal = ""
     step: Step = machine.start(initial)
     while True:
         match step:
@@ -94,11 +104,20 @@ async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, authenti
                 found = await authenticator.fetch_secret(name)
                 login, secret = found or (None, None)
                 step = machine.resolve(secret)
+            case CheckToken(name, token):
+                try:
+                    login = await authenticator.check_token(name, token)
+                except TokenRefusedError as error:
+                    refusal = str(error)
+                step = machine.resolve(login is not None)
+            case CheckCertificate(name):
+                login = await authenticator.find_login(certified, name) if certified else None
+                step = machine.resolve(login is not None)
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
                 return Verdict(login, name, "" if login else BAD_CREDENTIALS)
             case Failure(reason, name):
-                return Verdict(None, name, reason)
+                return Verdict(None, name, refusal or reason)
 
 
 class Authentication:
