@@ -34,7 +34,7 @@ from rich.text import Text
 
 from submission.certificates import write_certificates
 from submission.cli.catcher import Catcher
-from submission.core.sasl.registry import MECHANISMS
+from submission.core.sasl.registry import USUAL
 from submission.credentials import open_store
 from submission.credentials.accounts import parse_login, set_password
 from submission.credentials.sealing import Sealer
@@ -198,7 +198,7 @@ def _try_each(installation: _Installation, console: Console) -> bool:
     table = Table("Mechanism", "Reply to the message", "Arrived")
     all_arrived = True
     with console.status("sending a message by each mechanism") as status:
-        for mechanism in MECHANISMS:
+        for mechanism in USUAL:
             status.update(f"sending a message with AUTH {mechanism} over STARTTLS")
             reply, arrived = _send(installation, mechanism)
             all_arrived &= arrived

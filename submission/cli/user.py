@@ -19,6 +19,7 @@ from rich.text import Text
 from submission.cli.options import configuration
 from submission.cli.passwords import ask_password, is_terminal, read_password
 from submission.config import load
+from submission.core.sasl import Need
 from submission.core.sasl.registry import MECHANISMS
 from submission.credentials import open_store
 from submission.credentials.accounts import (
@@ -140,7 +141,8 @@ def _read_record(store: Store, name: str, realm: str) -> Record:
 
 
 def _summary(record: Record) -> tuple[str, str, str]:
-    usable = [name for name, mechanism in MECHANISMS.items() if record.serves(mechanism.NEED)]
+    needs = {name: mechanism.NEED for name, mechanism in MECHANISMS.items() if mechanism.NEED is not Need.NOTHING}
+    usable = [name for name, need in needs.items() if record.serves(need)]
     return str(record.login), "disabled" if record.is_disabled else "enabled", " ".join(usable)
 
 

@@ -5,6 +5,7 @@ They are written as those in values.py are.
 
 from __future__ import annotations
 
+import functools
 import re
 import urllib.parse
 from typing import Annotated, TypeAlias
@@ -18,6 +19,7 @@ from submission.core.addresses import Login
 _URL = re.compile(r"[!-~]{1,2000}")
 _SCOPE_WORD = r"[!#-\[\]-~]{1,200}"  # RFC 6749 section 3.3
 _SCOPE = re.compile(rf"{_SCOPE_WORD}(?: {_SCOPE_WORD}){{0,19}}")
+_EMAIL = "emailAddress"
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -53,12 +55,24 @@ def _email_address(value: str) -> str:
     local, at, domain = value.rpartition("@")
     if value and not (at and local and value.isascii() and value.isprintable() and DOMAIN.fullmatch(domain)):
         raise ValueError('must be an address such as "alice@example.com", in ASCII')
-    return f"{local}@{domain.lower()}" if value else ""
+    return normalize_address(value)
 
 
+def normalize_address(address: str) -> str:
+    """An address for comparison with others: the case of its domain doesn't matter (RFC 5280 section 7.5)."""
+    local, at, domain = address.rpartition("@")
+    return local + at + domain.lower()
+
+
+@functools.lru_cache(maxsize=1000)  # those of the configuration are compared with that of every client
 def parse_distinguished_name(text: str) -> x509.Name:
     """A certificate's subject in the notation of RFC 4514, the part nearest to the person first. Raises ValueError."""
-    return x509.Name.from_rfc4514_string(text, {"emailAddress": x509.NameOID.EMAIL_ADDRESS})
+    return x509.Name.from_rfc4514_string(text, {_EMAIL: x509.NameOID.EMAIL_ADDRESS})
+
+
+def format_distinguished_name(name: x509.Name) -> str:
+    """The text that `parse_distinguished_name` takes."""
+    return name.rfc4514_string({x509.NameOID.EMAIL_ADDRESS: _EMAIL})
 
 
 def _distinguished_name(value: str) -> str:

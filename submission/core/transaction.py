@@ -59,6 +59,7 @@ class Peer:
     address: str = ""  # IP address; empty on a Unix socket
     tls: str = ""  # such as "TLSv1.3"; empty without
     cipher: str = ""
+    certified: str = ""  # the user whom its certificate names; empty where it has none, or nobody's
     hello: str = ""  # what EHLO or HELO named
     offered: frozenset[str] = frozenset()  # extensions in our reply to EHLO; none after HELO
     identity: Identity | None = None

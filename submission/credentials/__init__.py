@@ -53,6 +53,6 @@ def open_tokens(settings: OAuth) -> TokenVerifier | None:
     """Who says whose a token is, None where tokens are not taken."""
     if not settings.issuer:
         return None
-    from submission.credentials.issuer import open_issuer  # noqa: PLC0415 - a seventh of a second for every command
+    from submission.credentials.issuer import open_issuer  # here, for it takes a seventh of a second
 
     return TokenVerifier(settings, open_issuer(settings))

@@ -28,12 +28,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from submission import logs
 from submission.core.addresses import Login
 from submission.credentials.accounts import SECRET, AccountError, parse_login
 from submission.credentials.hashing import hash_password, needs_update, prepare, verify
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
-from submission.credentials.tokens import TokenVerifier
+from submission.credentials.tokens import TokenRefusedError, TokenVerifier
 
 MAX_WAITING = 128
 """Questions under way; at 25 ms of CPU each, that is a few seconds of waiting."""
@@ -83,11 +84,16 @@ class Authenticator:
     async def check_token(self, name: str, token: str) -> Login | None:
         """The login that a bearer token is for, if `name` is empty or that login's too.
 
-        Raises TokenRefusedError, IssuerUnavailableError, StoreUnavailableError.
+        Raises IssuerUnavailableError, StoreUnavailableError.
         """
         if self._tokens is None:
             return None
-        return await self.find_login(await self._tokens.user(token), name)
+        try:
+            user = await self._tokens.user(token)
+        except TokenRefusedError as error:
+            logs.event("token-refused", user=name or None, reason=str(error))
+            return None
+        return await self.find_login(user, name)
 
     async def find_login(self, user: str, name: str) -> Login | None:
         """The login of a user for whom somebody else vouched, if it exists and `name` is empty or that login's too.

@@ -16,13 +16,14 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc import jws, jwt
-from joserfc.errors import BadSignatureError, JoseError, from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
+from joserfc.errors import BadSignatureError, JoseError
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 
 from submission import logs
 from submission.config.vouchers import OAuth
@@ -46,15 +47,18 @@ _REFUSED = (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, Re
 """All that JSON and joserfc raise for what isn't as it should be."""
 
 
+Keys = Mapping[str | None, Key]
+"""By name (RFC 7517 section 4.5)."""
+
+
 def open_issuer(settings: OAuth) -> Issuer:
     """The issuer of the configuration."""
     fetcher = Fetcher()
     if settings.introspection:
         return IntrospectingIssuer(settings, fetcher)
     if settings.jwks.startswith("/"):
-        file = Path(settings.jwks)
-        return SigningIssuer(lambda: asyncio.to_thread(_read, file, MAX_ANSWER))
-    return SigningIssuer(lambda: fetcher.get(settings.jwks))
+        return SigningIssuer(lambda: asyncio.to_thread(read_keys, Path(settings.jwks)))
+    return SigningIssuer(lambda: _fetch_keys(fetcher, settings.jwks))
 
 
 class IntrospectingIssuer:
@@ -76,7 +80,7 @@ class IntrospectingIssuer:
         settings = self._settings
         if settings.client_secret_file is None:
             raise RuntimeError("the configuration has no secret, and was let pass")
-        secret = await asyncio.to_thread(_read_secret, settings.client_secret_file)
+        secret = await asyncio.to_thread(read_secret, settings.client_secret_file)
         form = {"token": token, "token_type_hint": "access_token"}
         answer = await self._fetcher.post(settings.introspection, form, settings.client_id, secret)
         claims = await asyncio.to_thread(_parse, answer, settings.introspection)
@@ -88,9 +92,9 @@ class IntrospectingIssuer:
 class SigningIssuer:
     """One whose tokens are JWTs."""
 
-    def __init__(self, load: Callable[[], Awaitable[bytes]]) -> None:
-        """`load` gives its JSON Web Key Set. It raises IssuerUnavailableError."""
-        self._keys = _Keys(load)
+    def __init__(self, load: Callable[[], Awaitable[Keys]]) -> None:
+        """`load` gives the keys that it has now. It raises IssuerUnavailableError."""
+        self._keys = _KeptKeys(load)
 
     async def claims(self, token: str) -> Claims:
         """What a token says that it signed. Raises TokenRefusedError, IssuerUnavailableError."""
@@ -98,13 +102,13 @@ class SigningIssuer:
         return await asyncio.to_thread(_verify, token, key)
 
 
-class _Keys:
+class _KeptKeys:
     """The keys as they were last read, by name; a key without one is found only where it is the only one."""
 
-    def __init__(self, load: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, load: Callable[[], Awaitable[Keys]]) -> None:
         self._load = load
         self._lock = asyncio.Lock()
-        self._kept: dict[str | None, Key] = {}
+        self._kept: Keys = {}
         self._failure = ""  # of the last attempt
         self._read = self._tried = -math.inf  # time.monotonic()
 
@@ -133,7 +137,7 @@ class _Keys:
     async def _refresh(self) -> None:
         self._tried = time.monotonic()
         try:
-            self._kept = await asyncio.to_thread(_parse_keys, await self._load())
+            self._kept = await self._load()
         except IssuerUnavailableError as error:
             self._failure = str(error)
             logs.event("issuer-unavailable", reason=self._failure)
@@ -173,9 +177,18 @@ def _refuse(reason: str) -> NoReturn:
     raise TokenRefusedError(reason) from None
 
 
-def _parse_keys(data: bytes) -> dict[str | None, Key]:
+async def _fetch_keys(fetcher: Fetcher, url: str) -> Keys:
+    return await asyncio.to_thread(_parse_keys, await fetcher.get(url), url)
+
+
+def read_keys(file: Path) -> Keys:
+    """The keys in a file. Raises IssuerUnavailableError."""
+    return _parse_keys(_read(file, MAX_ANSWER), str(file))
+
+
+def _parse_keys(data: bytes, source: str) -> Keys:
     """The keys of a JSON Web Key Set that can check signatures. Raises IssuerUnavailableError where it has none."""
-    entries = _parse(data, "the issuer's keys").get("keys")
+    entries = _parse(data, source).get("keys")
     keys: dict[str | None, Key] = {}
     for entry in entries[:MAX_KEYS] if isinstance(entries, list) else []:
         with contextlib.suppress(*_REFUSED):  # others may use keys that we don't know (RFC 7517 section 5)
@@ -183,7 +196,7 @@ def _parse_keys(data: bytes) -> dict[str | None, Key]:
             if isinstance(key, (ECKey, OKPKey)) or (isinstance(key, RSAKey) and key.public_key.key_size in _RSA_BITS):
                 keys[key.kid] = key
     if not keys:
-        raise IssuerUnavailableError("there is no usable key among the issuer's keys")
+        raise IssuerUnavailableError(f'"{source}" must be a JSON Web Key Set with a key for signatures')
     return keys
 
 
@@ -194,7 +207,7 @@ def _parse(data: bytes, source: str) -> dict[str, object]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise IssuerUnavailableError(f"{source}: the answer is not a JSON object")
+        raise IssuerUnavailableError(f'"{source}" is not a JSON object')
     return document
 
 
@@ -209,8 +222,8 @@ def _read(file: Path, limit: int) -> bytes:
     return data
 
 
-def _read_secret(file: Path) -> str:
-    """The one line of a file."""
+def read_secret(file: Path) -> str:
+    """The one line of a file. Raises IssuerUnavailableError."""
     try:
         secret = _read(file, MAX_SECRET).decode().removesuffix("\n")
     except UnicodeDecodeError:

@@ -32,7 +32,7 @@ class Record:
     def serves(self, need: Need) -> bool:
         """Whether a mechanism with this need finds what it needs."""
         values = {Need.PASSWORD: self.password, Need.SECRET: self.secret}
-        return bool(self.clear or values.get(need))
+        return need is Need.NOTHING or bool(self.clear or values.get(need))
 
 
 Change = Callable[[Record | None], Record | None]

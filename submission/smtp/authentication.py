@@ -28,6 +28,7 @@ from submission.core.sasl import (
     Failure,
     FetchSecret,
     Mechanism,
+    Question,
     Step,
     Success,
 )
@@ -36,7 +37,7 @@ from submission.core.sasl.registry import MECHANISMS, make_nonce
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
-from submission.credentials.tokens import IssuerUnavailableError, TokenRefusedError
+from submission.credentials.tokens import IssuerUnavailableError
 from submission.smtp.answers import Answers
 from submission.smtp.stream import BadLineError, ClientStream
 
@@ -88,7 +89,6 @@ async def exchange(
     Raises ExchangeError, and StoreUnavailableError or IssuerUnavailableError where these can't say.
     """
     login: Login | None = None
-    refusal = ""
     step: Step = machine.start(initial)
     while True:
         match step:
@@ -97,27 +97,31 @@ async def exchange(
                 if answer == b"*":
                     raise ExchangeError("aborted", replies.AUTH_ABORTED)
                 step = machine.respond(decode(answer))
-            case CheckPassword(name, password):
-                login = await authenticator.check_password(name, password)
-                step = machine.resolve(login is not None)
-            case FetchSecret(name):
-                found = await authenticator.fetch_secret(name)
-                login, secret = found or (None, None)
-                step = machine.resolve(secret)
-            case CheckToken(name, token):
-                try:
-                    login = await authenticator.check_token(name, token)
-                except TokenRefusedError as error:
-                    refusal = str(error)
-                step = machine.resolve(login is not None)
-            case CheckCertificate(name):
-                login = await authenticator.find_login(certified, name) if certified else None
-                step = machine.resolve(login is not None)
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
                 return Verdict(login, name, "" if login else BAD_CREDENTIALS)
             case Failure(reason, name):
-                return Verdict(None, name, refusal or reason)
+                return Verdict(None, name, reason)
+            case _:
+                login, found = await look_up(step, authenticator, certified)
+                step = machine.resolve(found)
+
+
+async def look_up(
+    step: Question, authenticator: Authenticator, certified: str
+) -> tuple[Login | None, bool | bytes | None]:
+    """The login that a mechanism asks about, and the answer to its question; raises as `exchange` does."""
+    login: Login | None = None
+    match step:
+        case CheckPassword(name, password):
+            login = await authenticator.check_password(name, password)
+        case CheckToken(name, token):
+            login = await authenticator.check_token(name, token)
+        case CheckCertificate(name) if certified:
+            login = await authenticator.find_login(certified, name)
+        case FetchSecret(name):
+            return await authenticator.fetch_secret(name) or (None, None)
+    return login, login is not None
 
 
 class Authentication:
@@ -130,16 +134,23 @@ class Authentication:
         self._stream = stream
         self._answers = answers
         self._failures = 0
+        self._is_asked = False  # whether the client has sent AUTH
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
-        """What may be used now: all of them under TLS; without it, at most those that send no password."""
+        """What may be used now: all of them under TLS; without it, at most those that send no password.
+
+        EXTERNAL needs a certificate that is some user's.
+        """
         auth = self._settings.auth
-        if self._peer.tls:
-            return auth.mechanisms
-        if auth.require_tls:
+        if not self._peer.tls and auth.require_tls:
             return ()
-        return tuple(name for name in auth.mechanisms if not MECHANISMS[name].SENDS_PASSWORD)
+        return tuple(
+            name
+            for name in auth.mechanisms
+            if (self._peer.tls or not MECHANISMS[name].SENDS_PASSWORD)
+            and (self._peer.certified or name != ExternalMechanism.NAME)
+        )
 
     async def authenticate(self, argument: bytes) -> Reply:
         """Lead an exchange; where it succeeds, the peer has its identity."""
@@ -151,23 +162,44 @@ class Authentication:
         name = words[0].decode("ascii", "replace").upper()
         if name not in self.mechanisms:
             return self._refuse_mechanism(name)
+        self._is_asked = True
         try:
             initial = decode_initial(words[1] if len(words) == 2 else None)
-            verdict = await exchange(self._machine(name), initial, self._ask, self._shared.authenticator)
+            return await self._conclude(self._machine(name), initial)
         except ExchangeError as error:
             self._log("fail", name, None, str(error))
             return error.reply
+
+    async def recognize(self) -> Reply | None:
+        """Log a client in by its certificate that would send mail without AUTH, if that is allowed.
+
+        The reply that ends or puts off its attempt, or None: then the gate sees whether it has an identity.
+        """
+        is_allowed = self._settings.auth.certificate_login and self._peer.certified and not self._is_asked
+        if self._peer.identity is not None or not is_allowed:
+            return None
+        reply = await self._conclude(self._machine(ExternalMechanism.NAME), b"")
+        return reply if 400 <= reply.code < 500 else None
+
+    async def _conclude(self, machine: Mechanism, initial: bytes | None) -> Reply:
+        """Lead an exchange to its end, and note how it ended. Raises ExchangeError."""
+        authenticator, certified = self._shared.authenticator, self._peer.certified
+        try:
+            verdict = await exchange(machine, initial, self._ask, authenticator, certified)
         except StoreUnavailableError as error:
             logs.failure("store-unavailable", error, session=self._peer.session)
-            self._log("fail", name, None, "store-unavailable")
+            self._log("fail", machine.NAME, None, "store-unavailable")
+            return replies.AUTH_UNAVAILABLE
+        except IssuerUnavailableError:
+            self._log("fail", machine.NAME, None, "issuer-unavailable")
             return replies.AUTH_UNAVAILABLE
         if verdict.login is None:
-            self._log("fail", name, verdict.name, verdict.reason)
+            self._log("fail", machine.NAME, verdict.name, verdict.reason)
             self._failures += 1
             is_last = self._failures >= self._settings.limits.auth_failures
             return replies.TOO_MANY_AUTH_FAILURES if is_last else replies.AUTH_FAILED
         self._peer.identity = Identity(Via.AUTH, verdict.login)
-        self._log("ok", name, str(verdict.login), None)
+        self._log("ok", machine.NAME, str(verdict.login), None)
         return replies.AUTH_OK
 
     def _refuse_mechanism(self, name: str) -> Reply:
@@ -178,7 +210,8 @@ class Authentication:
     def _machine(self, name: str) -> Mechanism:
         now = self._shared.now().timestamp()
         nonce = make_nonce(secrets.token_bytes(16), now, self._settings.hostname)
-        return MECHANISMS[name](Channel(nonce, self._settings.auth.realm))
+        auth = self._settings.auth
+        return MECHANISMS[name](Channel(nonce, auth.realm, auth.oauth.scope, auth.oauth.openid_configuration))
 
     async def _ask(self, challenge: bytes) -> bytes:
         self._answers.say(replies.challenge(challenge))

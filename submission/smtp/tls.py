@@ -8,6 +8,10 @@ it wants none (SSL_set_SSL_CTX: certificate, ciphers and security level change, 
 
 A renewal makes the contexts of the certificates anew, and takes them only if every one is good; connections keep what
 they began with.
+
+Where the authorities of clients' certificates are configured, clients are asked for one, and whoever has none goes on
+as before; one that can't be verified ends the handshake. Nothing is resumed then: a ticket would vouch for a
+certificate without anybody looking at it again, for as long as it is exchanged for a new one.
 """
 
 from __future__ import annotations
@@ -54,9 +58,14 @@ class ServerTls:
     def __init__(self, settings: Tls, minimums: Collection[TlsVersion], now: datetime) -> None:
         """Read all certificates, for listeners with these lowest versions. Raises CertificateError."""
         self._pairs = _pairs(settings) if minimums else {}
+        self._client_ca = settings.client_ca if minimums else None
         self._fronts = {minimum: make_context(minimum) for minimum in minimums}
         for minimum, front in self._fronts.items():
             front.sni_callback = functools.partial(self._choose, minimum)
+            if self._client_ca is not None:
+                front.verify_mode = ssl.CERT_OPTIONAL
+                front.num_tickets = 0
+                front.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2
         self._certificates: Mapping[_Pair, Certificate] = {}
         self._contexts: Mapping[tuple[TlsVersion, str], ssl.SSLContext] = {}
         self.reload(now)
@@ -82,6 +91,9 @@ class ServerTls:
             if objection and before and not before.objection(now):
                 raise CertificateError(f'"{pair.certificate}" {objection}, and the one before it is still good')
         contexts = {(minimum, pair): make_context(minimum, *pair) for minimum in self._fronts for pair in certificates}
+        if self._client_ca is not None:
+            for context in contexts.values():
+                trust(context, self._client_ca)
         if self.has_changed():  # what OpenSSL read need not be what we looked at
             raise CertificateError("a file changed while it was read")
         self._certificates = certificates
@@ -92,7 +104,10 @@ class ServerTls:
             _report(certificate, now)
 
     def _look(self) -> Mapping[Path, object]:
-        return {file: _state(file) for pair in self._pairs.values() for file in pair}
+        files = [file for pair in self._pairs.values() for file in pair]
+        if self._client_ca is not None:
+            files.append(self._client_ca)
+        return {file: _state(file) for file in files}
 
     def _choose(self, minimum: TlsVersion, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         """Put the certificate for `name` on a connection (RFC 6066 section 3), a wildcard's if there is no other."""
@@ -121,6 +136,17 @@ def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path
     except OSError as error:
         raise CertificateError(f'"{certificate}", "{key}": {error.strerror}') from error
     return context
+
+
+def trust(context: ssl.SSLContext, authorities: Path) -> None:
+    """Let a context verify clients' certificates by those of a file. Raises CertificateError."""
+    wish = "must be certificates of authorities in PEM format"
+    try:
+        context.load_verify_locations(authorities)
+    except ssl.SSLError:
+        raise CertificateError(f'"{authorities}" cannot be used, {wish}') from None
+    except OSError as error:
+        raise CertificateError(f'"{authorities}": {error.strerror}, {wish}') from None
 
 
 def _pairs(settings: Tls) -> Mapping[str, _Pair]:

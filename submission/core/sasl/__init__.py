@@ -105,7 +105,8 @@ class Failure:
     name: str = ""
 
 
-Step: TypeAlias = Challenge | CheckPassword | FetchSecret | CheckToken | CheckCertificate | Success | Failure
+Question: TypeAlias = CheckPassword | FetchSecret | CheckToken | CheckCertificate
+Step: TypeAlias = Challenge | Question | Success | Failure
 
 BAD_CREDENTIALS = "bad-credentials"
 MALFORMED = "malformed"
