@@ -41,6 +41,7 @@ from submission.config.values import (
     only,
 )
 from submission.config.vouchers import CertificateUser, OAuth, certificate_faults, oauth_faults
+from submission.core.sasl import Need
 from submission.core.sasl.registry import MECHANISMS, USUAL
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
@@ -49,6 +50,11 @@ SenderRule: TypeAlias = Literal["any", "realm", "own"]
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+_WITHOUT_TLS = tuple(
+    name for name, kind in MECHANISMS.items() if not kind.SENDS_PASSWORD and kind.NEED is not Need.NOTHING
+)
+"""Mechanisms that may do without: they send no password, and don't stand on a certificate either."""
 
 
 class Listen(Table):
@@ -247,8 +253,8 @@ class Settings(Table):
         faults = {}
         if len(set(auth.mechanisms)) < len(auth.mechanisms):
             faults["auth.mechanisms"] = "a mechanism is there more than once"
-        if not auth.require_tls and all(MECHANISMS[name].SENDS_PASSWORD for name in auth.mechanisms):
-            allowed = ", ".join(f'"{name}"' for name in MECHANISMS if not MECHANISMS[name].SENDS_PASSWORD)
+        if not auth.require_tls and not set(auth.mechanisms) & set(_WITHOUT_TLS):
+            allowed = ", ".join(f'"{name}"' for name in _WITHOUT_TLS)
             faults["auth.require_tls"] = (
                 "false lets only mechanisms through that send no password, and auth.mechanisms has none; "
                 f"must be true, or auth.mechanisms must hold one of {allowed}"
