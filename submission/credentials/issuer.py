@@ -23,7 +23,7 @@ from typing import NoReturn
 from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc import jws, jwt
 from joserfc.errors import BadSignatureError, JoseError
-from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from submission import logs
 from submission.config.vouchers import OAuth
@@ -41,6 +41,7 @@ _ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
 """Signatures alone (RFC 8725 section 3.1): "none" proves nothing, HMAC would take a public key for a secret."""
+_KINDS: Mapping[str, type[ECKey | OKPKey | RSAKey]] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}
 _RSA_BITS = range(2048, 8193)
 
 _REFUSED = (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, RecursionError, OverflowError)
@@ -135,7 +136,6 @@ class _KeptKeys:
         return now - self._tried > RETRY and (now - self._read > MAX_AGE or self._pick(name) is None)
 
     async def _refresh(self) -> None:
-        self._tried = time.monotonic()
         try:
             self._kept = await self._load()
         except IssuerUnavailableError as error:
@@ -143,7 +143,8 @@ class _KeptKeys:
             logs.event("issuer-unavailable", reason=self._failure)
         else:
             self._failure = ""
-            self._read = self._tried
+            self._read = time.monotonic()
+        self._tried = time.monotonic()  # not before it is over: until then, whoever needs a key waits
 
 
 _REGISTRY = jws.JWSRegistry(algorithms=_ALGORITHMS, strict_check_header=False)
@@ -192,8 +193,9 @@ def _parse_keys(data: bytes, source: str) -> Keys:
     keys: dict[str | None, Key] = {}
     for entry in entries[:MAX_KEYS] if isinstance(entries, list) else []:
         with contextlib.suppress(*_REFUSED):  # others may use keys that we don't know (RFC 7517 section 5)
-            key = import_key(entry if isinstance(entry, dict) else {})
-            if isinstance(key, (ECKey, OKPKey)) or (isinstance(key, RSAKey) and key.public_key.key_size in _RSA_BITS):
+            kind = _KINDS[entry["kty"]]
+            key = kind.import_key(entry)
+            if not isinstance(key, RSAKey) or key.public_key.key_size in _RSA_BITS:
                 keys[key.kid] = key
     if not keys:
         raise IssuerUnavailableError(f'"{source}" must be a JSON Web Key Set with a key for signatures')

@@ -78,7 +78,8 @@ def user_of(claims: Claims, settings: OAuth, now: float) -> str:
     name = claims.get(settings.user_claim)
     if not isinstance(name, str):
         raise TokenRefusedError("token-without-user")
-    if settings.user_claim == "email" and claims.get("email_verified") not in (True, "true"):
+    verified = claims.get("email_verified")
+    if settings.user_claim == "email" and verified is not True and verified != "true":
         raise TokenRefusedError("token-with-unverified-email")  # which may be anybody's: people type it in
     return name
 
