@@ -10,8 +10,9 @@ A renewal makes the contexts of the certificates anew, and takes them only if ev
 they began with.
 
 Where the authorities of clients' certificates are configured, clients are asked for one, and whoever has none goes on
-as before; one that can't be verified ends the handshake. Nothing is resumed then: a ticket would vouch for a
-certificate without anybody looking at it again, for as long as it is exchanged for a new one.
+as before; one that can't be verified ends the handshake. A resumed session brings its certificate along, and nobody
+looks at that again. Under TLS 1.2 this ends after two hours, counted from the first handshake. Under TLS 1.3 each
+ticket is exchanged for one that is good for two hours more, so there are none then.
 """
 
 from __future__ import annotations
@@ -65,7 +66,6 @@ class ServerTls:
             if self._client_ca is not None:
                 front.verify_mode = ssl.CERT_OPTIONAL
                 front.num_tickets = 0
-                front.options |= ssl.OP_NO_TICKET  # the same for TLS 1.2
         self._certificates: Mapping[_Pair, Certificate] = {}
         self._contexts: Mapping[tuple[TlsVersion, str], ssl.SSLContext] = {}
         self.reload(now)
