@@ -98,7 +98,8 @@ class Authenticator:
     async def find_login(self, user: str, name: str) -> Login | None:
         """The login of a user for whom somebody else vouched, if it exists and `name` is empty or that login's too.
 
-        Raises StoreUnavailableError.
+        `user` has to be written as the login is kept: to others, who prepare names in another way or not at all, what
+        looks the same may be another person. Raises StoreUnavailableError.
         """
         return await self._in_thread(lambda: self._find(user, name))
 
@@ -150,10 +151,10 @@ class Authenticator:
 
     def _find(self, user: str, name: str) -> Login | None:
         record = self._record(user)
-        claimed = self._record(name) if name else record
-        if record is None or record.is_disabled or claimed is None or claimed.login != record.login:
+        if record is None or record.is_disabled or str(record.login) not in (user, f"{user}@{self._default_realm}"):
             return None
-        return record.login
+        claimed = self._record(name) if name else record
+        return record.login if claimed is not None and claimed.login == record.login else None
 
     def _record(self, name: str) -> Record | None:
         try:
