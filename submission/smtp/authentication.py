@@ -154,6 +154,7 @@ class Authentication:
 
     async def authenticate(self, argument: bytes) -> Reply:
         """Lead an exchange; where it succeeds, the peer has its identity."""
+        self._is_asked = True
         words = argument.split()
         if self._peer.identity is not None:
             return replies.AUTH_ALREADY
@@ -162,7 +163,6 @@ class Authentication:
         name = words[0].decode("ascii", "replace").upper()
         if name not in self.mechanisms:
             return self._refuse_mechanism(name)
-        self._is_asked = True
         try:
             initial = decode_initial(words[1] if len(words) == 2 else None)
             return await self._conclude(self._machine(name), initial)

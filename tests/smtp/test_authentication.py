@@ -20,8 +20,10 @@ from submission.core.addresses import Login
 from submission.core.replies import Reply
 from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, MAX_RESPONSE, Channel, Mechanism, Need, Step, Success
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
+from submission.core.sasl.external import ExternalMechanism
 from submission.core.sasl.login import LoginMechanism
 from submission.core.sasl.plain import PlainMechanism
+from submission.core.sasl.xoauth2 import Xoauth2Mechanism
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials import open_authenticator, open_store
 from submission.credentials.accounts import set_disabled, set_password
@@ -47,6 +49,7 @@ def make_settings(folder: Path, **auth: object) -> Settings:
             "state_dir": str(folder),
             "listen": [{"address": "127.0.0.1:1", "tls": "none"}],
             "relay": {"address": f"unix:{folder}/nobody"},
+            "tls": {"client_ca": f"{folder}/clients.pem"} if "certificate" in auth else {},
             "auth": {"realm": "example.com", **auth},
             "limits": {"auth_failures": 3},
         }
@@ -242,7 +245,7 @@ class Client:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        self._authentication = authentication
+        self.authentication = authentication
         self._stream = stream
         self.peer = peer
         self.mechanisms = authentication.mechanisms
@@ -252,7 +255,7 @@ class Client:
     async def auth(self, argument: bytes, *lines: bytes) -> Reply:
         """The reply to AUTH and the lines that follow it."""
         self.writer.write(b"".join(line + b"\r\n" for line in lines))
-        reply = await self._authentication.authenticate(argument)
+        reply = await self.authentication.authenticate(argument)
         assert not self._stream.has_input
         await self._stream.flush()
         return reply
@@ -269,13 +272,13 @@ class Feeder(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def session(settings: Settings, tls: str = "TLSv1.3") -> AsyncIterator[Client]:
+async def session(settings: Settings, tls: str = "TLSv1.3", certified: str = "") -> AsyncIterator[Client]:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=theirs)
     transport, feeder = await loop.create_connection(Feeder, sock=ours)
     stream = feeder.stream = ClientStream(loop, transport, 30.0)
-    peer = Peer("0123456789ab", "192.0.2.1", tls)
+    peer = Peer("0123456789ab", "192.0.2.1", tls, certified=certified)
     authenticator = open_authenticator(settings)
     shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
     try:
@@ -400,3 +403,86 @@ async def test_the_log_tells_reasons_and_no_secrets(
         assert secret not in text
     for word in (BAD_CREDENTIALS, "bad-base64", "aborted", "alice@example.com", "192.0.2.1", "TLSv1.3"):
         assert word in text
+
+
+# Certificates and tokens
+
+
+@pytest.mark.parametrize(("certified", "name"), [("alice", ""), ("alice", "alice"), ("alice@example.com", "alice")])
+async def test_external(authenticator: Authenticator, certified: str, name: str) -> None:
+    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), nobody, authenticator, certified)
+    assert verdict == Verdict(ALICE, name)
+
+
+@pytest.mark.parametrize(
+    ("certified", "name"), [("", ""), ("", "alice"), ("alice", "carol"), ("bob", ""), ("mallory", "mallory")]
+)
+async def test_who_does_not_get_in_by_certificate(authenticator: Authenticator, certified: str, name: str) -> None:
+    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), nobody, authenticator, certified)
+    assert verdict == Verdict(None, name, BAD_CREDENTIALS)
+
+
+async def nobody(challenge: bytes) -> bytes:
+    raise AssertionError("the client is asked nothing")
+
+
+async def test_without_an_issuer_a_token_is_refused(authenticator: Authenticator) -> None:
+    message = b"user=alice\x01auth=Bearer abc\x01\x01"
+    verdict, [challenge] = await run(Xoauth2Mechanism(CHANNEL), message, authenticator, b"")
+    assert verdict == Verdict(None, "alice", BAD_CREDENTIALS)
+    assert b'"status":"401"' in base64.b64decode(challenge)
+
+
+def with_certificates(folder: Path, *, is_login: bool = True) -> Settings:
+    certificate = {"user": "alice", "email": "alice@example.com"}
+    return make_settings(
+        folder, mechanisms=["PLAIN", "EXTERNAL"], certificate_login=is_login, certificate=[certificate]
+    )
+
+
+@pytest.mark.parametrize(("certified", "mechanisms"), [("", ("PLAIN",)), ("alice", ("PLAIN", "EXTERNAL"))])
+async def test_external_is_offered_with_a_certificate(
+    folder: Path, certified: str, mechanisms: tuple[str, ...]
+) -> None:
+    async with session(with_certificates(folder), certified=certified) as client:
+        assert client.mechanisms == mechanisms
+
+
+async def test_a_certificate_gives_an_identity_at_mail(folder: Path) -> None:
+    async with session(with_certificates(folder), certified="alice") as client:
+        assert await client.authentication.recognize() is None
+        assert client.peer.identity == Identity(Via.AUTH, ALICE)
+        assert await client.authentication.recognize() is None
+        assert await client.auth(GOOD) is replies.AUTH_ALREADY
+
+
+@pytest.mark.parametrize("certified", ["", "bob", "mallory"])
+async def test_at_mail_nobody_becomes_anybody(folder: Path, certified: str) -> None:
+    async with session(with_certificates(folder), certified=certified) as client:
+        seen = [await client.authentication.recognize() for _ in range(3)]
+        assert seen == [None, None, replies.TOO_MANY_AUTH_FAILURES if certified else None]
+        assert client.peer.identity is None
+
+
+async def test_at_mail_a_certificate_counts_only_where_that_is_allowed(folder: Path) -> None:
+    async with session(with_certificates(folder, is_login=False), certified="alice") as client:
+        assert await client.authentication.recognize() is None
+        assert client.peer.identity is None
+
+
+@pytest.mark.parametrize("argument", [BAD, b"PLAIN !", b"XFOO", b"EXTERNAL " + base64.b64encode(b"carol")])
+async def test_who_has_sent_auth_is_not_logged_in_without(folder: Path, argument: bytes) -> None:
+    """It wanted to be somebody, and isn't: its mail must not go out as somebody else's."""
+    async with session(with_certificates(folder), certified="alice") as client:
+        assert not (await client.auth(argument)).is_positive
+        assert await client.authentication.recognize() is None
+        assert client.peer.identity is None
+
+
+async def test_at_mail_a_store_out_of_order_is_not_nobody(tmp_path: Path) -> None:
+    settings = with_certificates(tmp_path)
+    async with session(settings, certified="alice") as client:
+        database = tmp_path / settings.store.url.removeprefix("sqlite:")
+        await asyncio.to_thread(database.write_bytes, b"no database at all, but long enough for one" * 99)
+        assert await client.authentication.recognize() is replies.AUTH_UNAVAILABLE
+        assert client.peer.identity is None
