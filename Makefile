@@ -7,7 +7,7 @@ STAMP := $(VENV)/stamp
 ARGS ?=
 NAMES ?=
 
-.PHONY: setup test lint format demo lock certs bench
+.PHONY: setup test lint format demo lock certs bench bench-logins
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -47,3 +47,7 @@ certs: setup
 # Needs a C compiler and OpenSSL's headers; the peers need root.
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Whether the time of a failed login tells who is there: docs/credentials.md.
+bench-logins: setup
+	$(BIN)/python -m benchmarks.logins $(ARGS)

@@ -16,4 +16,6 @@ measures.py     what is measured, and how
 peers/          what is measured: a file a program, each with the configuration that it gets
 turns.py        rounds, and a peer's turn in each
 report.py       the figures as a table, as JSON and in docs/performance.md
+
+logins.py is one by itself, about the time of failed logins (make bench-logins).
 """

@@ -21,6 +21,9 @@ from submission.config import ConfigError, Settings, load
 from submission.config.settings import Sni, Tls, TlsVersion
 from submission.config.values import UnixAddress
 from submission.config.vouchers import OAuth
+from submission.core.addresses import Login
+from submission.credentials import open_store
+from submission.credentials.store import StoreUnavailableError
 from submission.credentials.tokens import IssuerUnavailableError
 from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
 from submission.smtp.tls import make_context, trust
@@ -65,7 +68,7 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
         yield Finding("user", text, is_warning=os.geteuid() != 0)
     yield from _state_dir(settings.state_dir, user)
     yield from _mode("store.key_file", settings.store.key_file, 0o600)
-    yield from _mode("store.url", Path(settings.store.url.removeprefix("sqlite:")), 0o660)
+    yield from _store(settings.store.url, user)
     for number, listener in enumerate(settings.listen):
         if isinstance(listener.address, UnixAddress) and not listener.address.path.parent.is_dir():
             yield Finding(f"listen[{number}].address", f'"{listener.address.path.parent}" is not a folder')
@@ -120,6 +123,23 @@ def _mode(key: str, path: Path, widest: int) -> Iterator[Finding]:
         return
     if mode & ~widest & (stat.S_IRWXG | stat.S_IRWXO):
         yield Finding(key, f'"{path}" has mode {mode:04o}, must be {widest:04o} or stricter')
+
+
+def _store(url: str, user: pwd.struct_passwd | None) -> Iterator[Finding]:
+    """Whether the accounts are closed to others. A file that isn't ours has to be there, too, and to be readable."""
+    scheme, _, name = url.partition(":")
+    path = Path(name)
+    if scheme == "sqlite":
+        yield from _mode("store.url", path, 0o660)
+        return
+    try:
+        open_store(url).read(Login("nobody", "nowhere"))
+    except StoreUnavailableError as error:
+        yield Finding("store.url", str(error))
+        return
+    if os.geteuid() == 0 and user is not None and not _may_read(path, user):
+        text = f"cannot be read by {user.pw_name}, must be open to a group of its (usermod -aG sasl {user.pw_name})"
+        yield Finding("store.url", f'"{path}" {text}')
 
 
 def _certificates(settings: Settings, user: pwd.struct_passwd | None, now: datetime.datetime) -> Iterator[Finding]:

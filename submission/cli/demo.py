@@ -23,21 +23,24 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from cryptography import x509
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from submission.certificates import write_certificates
 from submission.cli.catcher import Catcher
+from submission.cli.scram import ScramClient
 from submission.core.sasl.registry import USUAL
 from submission.credentials import open_store
 from submission.credentials.accounts import parse_login, set_password
 from submission.credentials.sealing import Sealer
+from submission.smtp.pem import end_point
 
 USER = "demo"
 REALM = "localhost"
@@ -220,14 +223,24 @@ def _send(installation: _Installation, mechanism: str) -> tuple[str, bool]:
         with smtplib.SMTP("localhost", installation.ports["starttls"], timeout=TIMEOUT) as client:
             client.starttls(context=context)
             client.ehlo()
-            client.user, client.password = USER, installation.password
-            client.auth(mechanism, getattr(client, "auth_" + mechanism.lower().replace("-", "_")))
+            client.auth(mechanism, _answers(client, mechanism, installation.password))
             client.mail(installation.mailbox)
             client.rcpt(installation.mailbox)
             code, text = client.data(message.as_bytes(policy=email.policy.SMTP))
-    except (smtplib.SMTPException, OSError) as error:
+    except (smtplib.SMTPException, OSError, ValueError) as error:
         return str(error), False
     return f"{code} {text.decode(errors='replace')}", code == 250 and _has_arrived(installation, message["Message-ID"])
+
+
+def _answers(client: smtplib.SMTP, mechanism: str, password: str) -> Callable[..., str]:
+    """What answers the server's challenges, smtplib's own where it knows the mechanism."""
+    if mechanism.startswith("SCRAM-"):
+        certificate = client.sock.getpeercert(binary_form=True) if isinstance(client.sock, ssl.SSLSocket) else None
+        served = end_point(x509.load_der_x509_certificate(certificate)) if certificate else None
+        return ScramClient(mechanism, USER, password, served)
+    client.user, client.password = USER, password
+    answers: Callable[..., str] = getattr(client, "auth_" + mechanism.lower().replace("-", "_"))
+    return answers
 
 
 def _has_arrived(installation: _Installation, message_id: str) -> bool:

@@ -9,6 +9,8 @@ import click
 
 from submission.cli.check import check
 from submission.cli.demo import demo
+from submission.cli.penalties import penalties
+from submission.cli.pop import pop
 from submission.cli.serve import serve
 from submission.cli.user import user
 from submission.config import ConfigError
@@ -41,6 +43,8 @@ def commands() -> None:
 
 commands.add_command(check)
 commands.add_command(demo)
+commands.add_command(penalties)
+commands.add_command(pop)
 commands.add_command(serve)
 commands.add_command(user)
 

@@ -21,7 +21,7 @@ import click
 from submission.cli.passwords import ask_password, is_terminal, read_password
 from submission.config import ConfigError, default_path, load
 from submission.core.addresses import Login
-from submission.credentials import open_store
+from submission.credentials import find_store, open_store
 from submission.credentials.accounts import AccountError, delete, parse_login, set_password
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import StoreUnavailableError
@@ -30,11 +30,11 @@ from submission.credentials.store import StoreUnavailableError
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-c", "is_create", is_flag=True, help="Create the user if it isn't there.")
 @click.option("-d", "is_delete", is_flag=True, help="Delete the user.")
-@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable password: PLAIN and LOGIN only.")
+@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable password: no CRAM-MD5.")
 @click.option("-p", "is_piped", is_flag=True, help="Read the password from standard input, without prompts.")
 @click.option("-u", "realm", metavar="REALM", help="The realm; [auth] realm of the configuration unless given.")
 @click.option(
-    "-f", "store", metavar="STORE", help="The store's file instead of a configuration; its key lies beside it."
+    "-f", "store", metavar="STORE", help="The store's file instead of a configuration: a sasldb2, or one of ours."
 )
 @click.option(
     "-C",
@@ -72,7 +72,8 @@ def passwd(
         if is_delete:
             delete(open_store(url), login)
             return
-        accounts, sealer = open_store(url), Sealer.from_file(key_file)
+        accounts = open_store(url)
+        sealer = None if accounts.keeps_clear else Sealer.from_file(key_file)
         if not is_create and accounts.read(login) is None:  # before asking for a password in vain
             raise AccountError(f"{login}: no such user; -c creates it")
         password = _ask_twice() if is_terminal() and not is_piped else read_password()
@@ -84,8 +85,8 @@ def passwd(
 def _place(store: str | None, config: Path | None) -> tuple[str, Path, str]:
     """URL of the store, key file and default realm."""
     if store is not None:
-        path = Path(store.removeprefix("sqlite:")).absolute()
-        return f"sqlite:{path}", path.parent / "store.key", socket.gethostname()
+        url = find_store(store)
+        return url, Path(url.partition(":")[2]).with_name("store.key"), socket.gethostname()
     settings = load(config or default_path())
     return settings.store.url, settings.store.key_file, settings.auth.realm
 

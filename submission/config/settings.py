@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from submission.config.tables import CrossCheckError, Table, unless
-from submission.config.text import toml
+from submission.config.text import shown, toml
 from submission.config.values import (
     Count,
     Domain,
@@ -26,6 +26,7 @@ from submission.config.values import (
     NetworksOrOctets,
     Octets,
     OptionalPath,
+    PopFormat,
     Realm,
     RelayAddress,
     Seconds,
@@ -41,8 +42,9 @@ from submission.config.values import (
     only,
 )
 from submission.config.vouchers import CertificateUser, OAuth, certificate_faults, oauth_faults
-from submission.core.sasl import Need
-from submission.core.sasl.registry import MECHANISMS, USUAL
+from submission.core.poplog.pattern import Pattern, PatternError
+from submission.core.poplog.registry import FORMATS
+from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
@@ -50,11 +52,6 @@ SenderRule: TypeAlias = Literal["any", "realm", "own"]
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-_WITHOUT_TLS = tuple(
-    name for name, kind in MECHANISMS.items() if not kind.SENDS_PASSWORD and kind.NEED is not Need.NOTHING
-)
-"""Mechanisms that may do without: they send no password, and don't stand on a certificate either."""
 
 
 class Listen(Table):
@@ -120,7 +117,7 @@ class Store(Table):
     """Where the accounts are kept."""
 
     url: StoreUrl = "sqlite:users.db"
-    """`sqlite:` and a path, absolute once all settings are read."""
+    """`sqlite:` or `sasldb2:` and a path, absolute once all settings are read."""
     key_file: StateFile = Path("store.key")
     """Seals what has to be recoverable; absolute likewise."""
 
@@ -169,17 +166,27 @@ class Sendmail(Table):
     access_map: Annotated[OptionalPath, only(None)] = None
 
 
+class PopPattern(Table):
+    """A pattern of the admin's own, for a server that no format knows."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    regex: str
+    """Matches `program: message`, or the whole of a line without syslog's header; groups `user` and `ip`."""
+    samples: Annotated[Several[str], not_empty]
+    """Whole lines that it must find a login in."""
+
+
 class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
     enabled: Annotated[bool, only(False)] = False
     lifetime: Seconds = 1800.0
     logs: Several[str] = ("/var/log/mail.log",)
-    formats: Several[str] = ()
+    formats: Several[PopFormat] = ()
     static: NetworksOrOctets = ()
     deny: NetworksOrOctets = ()
     relay_domains: Several[Domain] = ()
-    pattern: Annotated[Tables, only(())] = ()
+    pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()
 
 
@@ -253,10 +260,10 @@ class Settings(Table):
         faults = {}
         if len(set(auth.mechanisms)) < len(auth.mechanisms):
             faults["auth.mechanisms"] = "a mechanism is there more than once"
-        if not auth.require_tls and not set(auth.mechanisms) & set(_WITHOUT_TLS):
-            allowed = ", ".join(f'"{name}"' for name in _WITHOUT_TLS)
+        if not auth.require_tls and not any(map(works_without_tls, auth.mechanisms)):
+            allowed = ", ".join(f'"{name}"' for name in MECHANISMS if works_without_tls(name))
             faults["auth.require_tls"] = (
-                "false lets only mechanisms through that send no password, and auth.mechanisms has none; "
+                "false lets only mechanisms through that neither send the password nor need TLS: none of these; "
                 f"must be true, or auth.mechanisms must hold one of {allowed}"
             )
         tls: Tls | None = info.data.get("tls")
@@ -274,8 +281,27 @@ class Settings(Table):
         state_dir: Path | None = info.data.get("state_dir")
         if state_dir is None:
             return store
-        url = f"sqlite:{state_dir / store.url.removeprefix('sqlite:')}"
-        return store.model_copy(update={"url": url, "key_file": state_dir / store.key_file})
+        scheme, _, file = store.url.partition(":")
+        return store.model_copy(update={"url": f"{scheme}:{state_dir / file}", "key_file": state_dir / store.key_file})
+
+    @field_validator("pop_before_smtp")
+    @classmethod
+    def _pop_before_smtp(cls, pop: PopBeforeSmtp) -> PopBeforeSmtp:
+        """Refuse own patterns that can't be used, miss a sample, or have the name of another."""
+        faults = {}
+        names = Counter([*FORMATS, *(entry.name for entry in pop.pattern)])
+        for number, entry in enumerate(pop.pattern):
+            key = f"pop_before_smtp.pattern[{number}]"
+            if names[entry.name] > 1:
+                faults[f"{key}.name"] = f"{shown(entry.name)} is the name of another pattern or of a format"
+            try:
+                missed = Pattern(entry.name, entry.regex).unmatched(entry.samples)
+            except PatternError as error:
+                faults[f"{key}.regex"] = str(error)
+                continue
+            for sample in missed:
+                faults[f"{key}.samples[{sample}]"] = "holds no login by the regex, must be a whole line that it matches"
+        return unless(faults, pop)
 
     @field_validator("relay")
     @classmethod

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from submission.config.text import shown
 from submission.core.addresses import Login
+from submission.core.poplog.registry import FORMATS
 from submission.core.sasl.registry import MECHANISMS
 
 T = TypeVar("T")
@@ -35,7 +36,8 @@ _DESCRIPTOR_NAME = re.compile(r"[ -9;-~]{1,255}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _seconds(value: object) -> float:
+def seconds(value: object) -> float:
+    """A duration as the configuration has it. Raises ValueError, whose text says what is allowed."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
@@ -194,10 +196,16 @@ def _mechanism(value: str) -> str:
     return value.upper()
 
 
+def _pop_format(value: str) -> str:
+    if value not in FORMATS:
+        raise ValueError("is no format, allowed: " + ", ".join(map(shown, FORMATS)))
+    return value
+
+
 def _store_url(value: str) -> str:
     scheme, _, name = value.partition(":")
-    if scheme != "sqlite":
-        raise ValueError('is not available in this version, allowed: "sqlite:FILE"')
+    if scheme not in ("sqlite", "sasldb2"):
+        raise ValueError('is not available in this version, allowed: "sqlite:FILE", "sasldb2:FILE"')
     if not name or _UNPRINTABLE.search(name):
         raise ValueError('must name a file, such as "sqlite:users.db"')
     return value
@@ -225,7 +233,7 @@ not_empty = AfterValidator(_not_empty)
 Several: TypeAlias = Annotated[tuple[T, ...], Field(strict=False)]
 """A TOML array: pydantic takes a list for a tuple only where it isn't strict. The items are as strict as ever."""
 
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=31 * 86400)]
+Seconds: TypeAlias = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=31 * 86400)]
 Octets: TypeAlias = Annotated[int, BeforeValidator(_octets), Field(ge=1, le=1 << 40)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Tables: TypeAlias = Several[dict[str, object]]
@@ -242,4 +250,5 @@ ServerName: TypeAlias = Annotated[str, AfterValidator(_server_name)]
 Realm: TypeAlias = Annotated[str, AfterValidator(_realm)]
 SystemUser: TypeAlias = Annotated[str, AfterValidator(_system_user)]
 Mechanism: TypeAlias = Annotated[str, AfterValidator(_mechanism)]
+PopFormat: TypeAlias = Annotated[str, AfterValidator(_pop_format)]
 StoreUrl: TypeAlias = Annotated[str, AfterValidator(_store_url)]

@@ -106,6 +106,7 @@ RECIPIENT_FIRST = own(503, "5.1", "A valid RCPT comes before this command")
 CHUNKS_FIRST = own(503, "5.1", "The message has begun: BDAT LAST ends it, RSET gives it up")
 BAD_CHUNK = own(501, "5.4", "A size in octets must follow BDAT, and LAST behind the last")
 NO_VALID_RECIPIENTS = own(554, "5.1", "No valid recipients")
+RELAYING_DENIED = own(550, "7.1", "Relaying denied, authentication is required")
 TOO_MANY_RECIPIENTS = own(452, "5.3", "Too many recipients")
 
 # TLS and AUTH (RFC 3207, RFC 4954)

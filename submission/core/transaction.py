@@ -38,14 +38,26 @@ class Via(enum.Enum):
     """By which way a client became entitled to send. A value here is a word in the log."""
 
     AUTH = "auth"
+    POP = "pop"  # somebody has read mail from the same address
+    STATIC = "static"  # the address is the admin's own
+    RELAY = "relay"  # anybody, to the domains that mail is relayed to for all (admission.py)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Why a client may send, and as whom."""
+    """Why a client may send, and as whom; `login` is None where nobody in particular is known.
+
+    `senders` are the only ones that it may name, addresses and `@domain`s, unless there are none.
+    """
 
     via: Via
-    login: Login
+    login: Login | None
+    senders: tuple[str, ...] = ()
+
+    @property
+    def user(self) -> str | None:
+        """The login as the log has it."""
+        return str(self.login) if self.login else None
 
 
 @dataclass(slots=True)
@@ -59,6 +71,7 @@ class Peer:
     address: str = ""  # IP address; empty on a Unix socket
     tls: str = ""  # such as "TLSv1.3"; empty without
     cipher: str = ""
+    end_point: bytes | None = None  # the certificate that it saw (RFC 5929 section 4), if we can tell
     certified: str = ""  # the user whom its certificate names; empty where it has none, or nobody's
     hello: str = ""  # what EHLO or HELO named
     offered: frozenset[str] = frozenset()  # extensions in our reply to EHLO; none after HELO
@@ -73,7 +86,7 @@ class Peer:
     @property
     def user(self) -> str | None:
         """The login as the log has it."""
-        return str(self.identity.login) if self.identity else None
+        return self.identity.user if self.identity else None
 
 
 @dataclass(slots=True)

@@ -7,10 +7,12 @@ changed since, not even the record has to be read, and the answer is there at on
 
 Threads and the queue before them are bounded; whoever finds the queue full is told to come again, and learns nothing.
 An unknown user, a disabled one, a name that can't be one and a wrong password all take a hash's time and give None.
-Likewise a secret that isn't kept takes the time of opening one.
+Likewise a secret that isn't kept takes the time of opening one, and keys that aren't there look like others (scram.py).
 
 A right password whose hash was made with other costs than today's is hashed anew, so that a change of these costs
-reaches everybody who logs in.
+reaches everybody who logs in; so do keys for SCRAM, which records of version 0.1 didn't have.
+
+A store that keeps passwords in the clear is answered for by clear.py.
 """
 
 from __future__ import annotations
@@ -29,9 +31,15 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from submission import logs
+from submission.core import app_passwords
 from submission.core.addresses import Login
-from submission.credentials.accounts import SECRET, AccountError, parse_login
-from submission.credentials.hashing import hash_password, needs_update, prepare, verify
+from submission.core.app_passwords import AppPassword
+from submission.core.sasl import Need
+from submission.core.sasl.scram_keys import ScramKeys
+from submission.credentials import clear
+from submission.credentials.accounts import SECRET, AccountError, parse_login, renew
+from submission.credentials.hashing import is_foreign, needs_update, prepare, verify
+from submission.credentials.scram import Decoys
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
 from submission.credentials.tokens import TokenRefusedError, TokenVerifier
@@ -61,6 +69,7 @@ class Authenticator:
         """`tokens` may be missing where no mechanism is offered that takes them."""
         self._store = store
         self._sealer = sealer
+        self._decoys = Decoys(sealer.derive("decoys for SCRAM"))
         self._nobodys_secret = sealer.seal("nobody's password", _NOBODY, SECRET)
         self._default_realm = default_realm
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="credentials")
@@ -74,12 +83,26 @@ class Authenticator:
             lambda: self._check(name, password)
         )
 
+    def remembers(self, name: str, password: str) -> bool:
+        """Whether the password was right a moment ago, and nothing changed since."""
+        return self._successes.recall(name, password, self._store.version()) is not None
+
+    async def find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
+        """Whose app password it is, if it is one that is good now, from this address. Raises StoreUnavailableError."""
+        if not app_passwords.digest(password):
+            return None
+        return await self._in_thread(lambda: self._find_app_password(name, password, address))
+
     async def fetch_secret(self, name: str) -> tuple[Login, bytes] | None:
         """Login and password, for a mechanism that computes with it; None where none is kept.
 
         Raises StoreUnavailableError.
         """
         return await self._in_thread(lambda: self._fetch(name))
+
+    async def fetch_keys(self, name: str, need: Need) -> tuple[Login | None, ScramKeys]:
+        """Login and keys for SCRAM; without a login, keys that look like others. Raises StoreUnavailableError."""
+        return await self._in_thread(lambda: self._fetch_keys(name, need))
 
     async def check_token(self, name: str, token: str) -> Login | None:
         """The login that a bearer token is for, if `name` is empty or that login's too.
@@ -120,6 +143,8 @@ class Authenticator:
     def _check(self, name: str, password: str) -> Login | None:
         version = self._store.version()  # before the record is read, so that it isn't newer
         record = self._record(name)
+        if self._store.keeps_clear:
+            return clear.compare(record, password)
         try:
             prepared = prepare(password)
         except ValueError:
@@ -127,23 +152,37 @@ class Authenticator:
         if record is None or not record.password or record.is_disabled:
             verify(prepared, "")
             return None
-        if not self._successes.has(name, password, record) and not verify(prepared, record.password):
+        if not self._successes.has(name, password, record) and not _is_right(record, prepared, password):
             return None
-        if needs_update(record.password):
+        if needs_update(record.password) or not (record.scram_sha_256 and record.scram_sha_1):
             record = self._renew(record, prepared)
         self._successes.add(name, password, _Success(record, version, time.monotonic() + REMEMBERED_FOR))
         return record.login
 
+    def _find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
+        record, now = self._record(name), time.time()
+        if record is None or record.is_disabled:
+            return None
+        found = app_passwords.find(record.app_passwords, password)
+        if found is None or not found.is_good(address, now):
+            return None
+        if now - found.used >= app_passwords.USED_AGAIN:
+            with contextlib.suppress(StoreUnavailableError):
+                self._store.change(record.login, lambda current: _with_use(current, found, now))
+        return record.login, found
+
     def _renew(self, record: Record, password: str) -> Record:
-        """Keep a hash of today's costs, unless the record was changed meanwhile; the login is good in any case."""
+        """Keep hash and keys of today's costs, unless the record was changed meanwhile; the login is good anyhow."""
         with contextlib.suppress(StoreUnavailableError):
-            renewed = replace(record, password=hash_password(password))
+            renewed = renew(record, password)
             self._store.change(record.login, lambda current: renewed if current == record else current)
             return renewed
         return record
 
     def _fetch(self, name: str) -> tuple[Login, bytes] | None:
         record = self._record(name)
+        if self._store.keeps_clear:
+            return clear.secret(record)
         if record is None or not record.secret or record.is_disabled:
             self._sealer.open(self._nobodys_secret, _NOBODY, SECRET)
             return None
@@ -156,12 +195,46 @@ class Authenticator:
         claimed = self._record(name) if name else record
         return record.login if claimed is not None and claimed.login == record.login else None
 
-    def _record(self, name: str) -> Record | None:
+    def _fetch_keys(self, name: str, need: Need) -> tuple[Login | None, ScramKeys]:
+        login = self._login(name)
+        record = self._store.read(login) if login else None
+        decoy = self._decoys.keys(str(login or name), need)
+        if self._store.keeps_clear:
+            return clear.keys(record, need, decoy)
+        kept = record.value(need) if record else ""
         try:
-            login = parse_login(name, self._default_realm)
+            keys = ScramKeys.parse(kept or str(decoy))
+        except ValueError as error:
+            raise StoreUnavailableError(f"what is kept of {login} for {need.name}: {error}") from None
+        if record is None or not kept or record.is_disabled:
+            # With the salt that it had before it was disabled, so that nobody sees that it was.
+            return None, replace(decoy, salt=keys.salt, iterations=keys.iterations)
+        return login, keys
+
+    def _record(self, name: str) -> Record | None:
+        login = self._login(name)
+        return self._store.read(login) if login else None
+
+    def _login(self, name: str) -> Login | None:
+        try:
+            return parse_login(name, self._default_realm)
         except AccountError:
             return None
-        return self._store.read(login)
+
+
+def _with_use(record: Record | None, used: AppPassword, now: float) -> Record | None:
+    """The record with a note of when an app password was used."""
+    if record is None:
+        return None
+    noted = (replace(each, used=now) if each.label == used.label else each for each in record.app_passwords)
+    return replace(record, app_passwords=tuple(noted))
+
+
+def _is_right(record: Record, prepared: str, password: str) -> bool:
+    """Whether it is the record's password; hashes from elsewhere may be of what was typed, prepared by nobody."""
+    if verify(prepared, record.password):
+        return True
+    return prepared != password and is_foreign(record.password) and verify(password, record.password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 import threading
 import time
@@ -42,6 +43,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateTable
 
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword
 from submission.credentials.store import Change, Record, StoreUnavailableError
 
 SETTLED = 1.0
@@ -50,6 +52,8 @@ BUSY_TIMEOUT = 15.0
 """Seconds to wait for another process's transaction."""
 
 _PASSWORD, _SECRET, _DISABLED = "password", "secret", "disabled"
+_APP = "app-password "  # and its label
+_SCRAM_SHA_256, _SCRAM_SHA_1 = "scram-sha-256", "scram-sha-1"
 
 _CREDENTIALS = Table(
     "credentials",
@@ -155,14 +159,29 @@ def _record(login: Login, rows: Sequence[Row[Any, Any]]) -> Record:
         login,
         password=values.get(_PASSWORD, ""),
         secret=values.get(_SECRET, ""),
+        scram_sha_256=values.get(_SCRAM_SHA_256, ""),
+        scram_sha_1=values.get(_SCRAM_SHA_1, ""),
         is_disabled=_DISABLED in values,
+        app_passwords=tuple(
+            app_password
+            for name, value in sorted(values.items())
+            if name.startswith(_APP)
+            and (app_password := AppPassword.decode(name.removeprefix(_APP), value)) is not None
+        ),
     )
 
 
 def _rows(record: Record | None) -> list[dict[str, str]]:
     if record is None:
         return []
-    values = {_PASSWORD: record.password, _SECRET: record.secret, _DISABLED: "yes" if record.is_disabled else ""}
+    values = {
+        _PASSWORD: record.password,
+        _SECRET: record.secret,
+        _SCRAM_SHA_256: record.scram_sha_256,
+        _SCRAM_SHA_1: record.scram_sha_1,
+        _DISABLED: "yes" if record.is_disabled else "",
+        **{_APP + each.label: each.encode() for each in record.app_passwords},
+    }
     return [
         {"user": record.login.user, "realm": record.login.realm, "property": name, "value": value}
         for name, value in values.items()
@@ -174,6 +193,11 @@ def _open(path: Path) -> tuple[tuple[int, int], Engine]:
     """The file that the path named a moment ago, and an engine for it, which may have got a newer one already."""
     _create(path)
     file = _identify(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & stat.S_IRWXO:
+        raise StoreUnavailableError(
+            f"{path}: has mode {mode:04o}, so everybody may use what is kept of passwords; chmod o= it"
+        )
     # isolation_level None: Python's module begins no transactions of its own, so ours are the only ones.
     options = {"timeout": BUSY_TIMEOUT, "isolation_level": None}
     engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=QueuePool, connect_args=options)

@@ -1,5 +1,10 @@
 """Password hashes, and the one form of a password: argon2id and SASLprep. The one importer of passlib.
 
+Hashes that came from elsewhere are verified too, and need an update: the next good login replaces them. Their costs are
+bounded where they are taken (`check_foreign`), for one of them could otherwise take a thread for hours. Those that are
+computed in Python itself (sha512_crypt, sha256_crypt) compete with the event loop for as long as they take; what keeps
+the loop alive is a short switch interval, which the service sets.
+
 passlib comes as `libpass`, its maintained continuation under the same import name. Both distributions in one
 environment overwrite each other's files, so `check_distributions` says so before anything else goes wrong.
 
@@ -18,9 +23,34 @@ from submission.credentials.store import StoreUnavailableError
 MAX_PASSWORD = 1024
 """Octets of a password."""
 
+FOREIGN = (
+    "bcrypt",
+    "sha512_crypt",
+    "sha256_crypt",
+    "pbkdf2_sha512",
+    "pbkdf2_sha256",
+    "pbkdf2_sha1",
+    "md5_crypt",
+    "apr_md5_crypt",
+    "ldap_salted_sha512",
+    "ldap_salted_sha256",
+    "ldap_salted_sha1",
+    "ldap_salted_md5",
+    "ldap_sha1",
+    "ldap_md5",
+    "des_crypt",
+)
+"""Schemes that are verified, by passlib's names."""
+_MOST_ROUNDS = {"bcrypt": 14, "sha512_crypt": 1_000_000, "sha256_crypt": 1_000_000}
+_MOST_ITERATIONS = 2_000_000
+_MOST_MEMORY = 256 * 1024  # KiB
+_BCRYPT_OCTETS = 72
+"""How much of a password bcrypt looks at. Its library refuses more, those that made the hashes cut it off."""
+
 # OWASP's choice for argon2id: 19 MiB, two passes, one lane (RFC 9106 section 4 has the bounds).
 _CONTEXT = CryptContext(
-    schemes=["argon2"],
+    schemes=["argon2", *FOREIGN],
+    deprecated=list(FOREIGN),
     argon2__type="ID",
     argon2__memory_cost=19456,
     argon2__time_cost=2,
@@ -79,7 +109,10 @@ def verify(password: str, kept: str) -> bool:
     away a password that was refused.
     """
     try:
-        return bool(_CONTEXT.verify(password, kept or _NOBODYS_HASH)) and bool(kept)
+        octets = password.encode()
+        if kept.startswith("$2"):
+            octets = octets[:_BCRYPT_OCTETS]
+        return bool(_CONTEXT.verify(octets, kept or _NOBODYS_HASH)) and bool(kept)
     except ValueError:  # a hash that isn't one, a password that none can be made of, or no memory: which of them?
         _verify_nobodys()
         return False
@@ -93,5 +126,37 @@ def _verify_nobodys() -> None:
 
 
 def needs_update(kept: str) -> bool:
-    """Whether a hash was made with other costs than today's."""
+    """Whether a hash was made with other costs than today's, or elsewhere."""
     return bool(_CONTEXT.needs_update(kept))
+
+
+def is_foreign(kept: str) -> bool:
+    """Whether a hash was made elsewhere, maybe of a password that nobody prepared."""
+    return not kept.startswith("$argon2")
+
+
+def check_foreign(kept: str) -> None:
+    """Raise ValueError, whose text doesn't repeat the hash, where one from elsewhere can't or shouldn't be taken."""
+    scheme = _CONTEXT.identify(kept)
+    if scheme is None:
+        raise ValueError("is no hash of a kind that is known here")
+    try:
+        costs = _CONTEXT.handler(scheme).from_string(kept)
+    except (ValueError, TypeError):
+        raise ValueError(f"is a damaged hash of the kind {scheme}") from None
+    if getattr(costs, "checksum", "") is None:
+        raise ValueError(f"is half a hash of the kind {scheme}")
+    if scheme == "argon2":
+        is_dear = costs.memory_cost > _MOST_MEMORY or costs.rounds > 20 or costs.parallelism > 16
+    else:
+        is_dear = getattr(costs, "rounds", 0) > _MOST_ROUNDS.get(scheme, _MOST_ITERATIONS)
+    if is_dear:
+        raise ValueError("costs too much to be verified at each login")
+
+
+def load_foreign() -> None:
+    """Use each kind of hash once: the libraries load parts of themselves at their first use."""
+    for scheme in FOREIGN:
+        handler = _CONTEXT.handler(scheme)
+        cheapest = handler.using(rounds=handler.min_rounds) if hasattr(handler, "min_rounds") else handler
+        handler.verify("", cheapest.hash(""))

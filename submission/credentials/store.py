@@ -1,8 +1,9 @@
 """What is kept of a login, and what a store of logins does. No store is named here; database.py is one.
 
 A record keeps for each mechanism what it needs, and nothing that it doesn't (docs/architecture.md, "What is kept"):
-`password` serves PLAIN and LOGIN, `secret` the mechanisms that compute with the password itself. A store that isn't
-ours may keep passwords in the clear instead: `clear` serves every mechanism, and then nothing else is kept.
+`password` serves PLAIN and LOGIN, the keys serve SCRAM, `secret` the mechanisms that compute with the password itself.
+A store that isn't ours may keep passwords in the clear instead: `clear` serves every mechanism, and then nothing else
+is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword
 from submission.core.sasl import Need
 
 
@@ -26,13 +28,25 @@ class Record:
     login: Login
     password: str = field(default="", repr=False)  # an argon2id hash, in its usual notation
     secret: str = field(default="", repr=False)  # the password sealed (sealing.py)
+    scram_sha_256: str = field(default="", repr=False)  # keys in Dovecot's notation (core/sasl/scram_keys.py)
+    scram_sha_1: str = field(default="", repr=False)
     clear: str = field(default="", repr=False)  # the password itself
     is_disabled: bool = False
+    app_passwords: tuple[AppPassword, ...] = ()  # by their labels
 
     def serves(self, need: Need) -> bool:
         """Whether a mechanism with this need finds what it needs."""
-        values = {Need.PASSWORD: self.password, Need.SECRET: self.secret}
-        return need is Need.NOTHING or bool(self.clear or values.get(need))
+        return need is Need.NOTHING or bool(self.clear or self.value(need))
+
+    def value(self, need: Need) -> str:
+        """What is kept for mechanisms with this need."""
+        values = {
+            Need.PASSWORD: self.password,
+            Need.SECRET: self.secret,
+            Need.SCRAM_SHA_256: self.scram_sha_256,
+            Need.SCRAM_SHA_1: self.scram_sha_1,
+        }
+        return values.get(need, "")
 
 
 Change = Callable[[Record | None], Record | None]

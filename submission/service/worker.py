@@ -14,6 +14,7 @@ import functools
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from datetime import UTC, datetime
 
 from submission import logs
 from submission.config.settings import Listen, Settings
-from submission.credentials import open_authenticator
+from submission.credentials import derive_key, open_authenticator
 from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
@@ -32,11 +33,14 @@ from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
 from submission.smtp.tls import ServerTls
+from submission.state import State, StateUnavailableError
+from submission.state.penalties import KEY_PURPOSE, PenaltyTable
+from submission.state.sqlite import SqliteState
 
 DRAIN = 30.0
 """Seconds that transactions have to end in once the service is told to stop."""
 SWEEP = 15.0
-"""Seconds between looks at the relay's idle connections."""
+"""Seconds between looks at what is idle or has ended: the relay's connections, and what is kept for a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def work(station: Station, inheritance: Inheritance) -> None:
     """Serve until SIGTERM, or until the supervisor is gone, and drain. Raises StartError."""
+    # A thread that hashes in Python gives way to the event loop after half a millisecond, not after five.
+    sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=inheritance.make_loop) as runner:
         runner.run(_serve(station, inheritance))
 
@@ -88,9 +94,11 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:
         authenticator = open_authenticator(settings, inheritance.threads)
-    except StoreUnavailableError as error:
+        state = SqliteState(settings.state_dir / "state.db")
+        penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
+    except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
-    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())))
+    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())), penalties)
     sessions = Sessions(inheritance.places.row(station.number))
     listeners = [
         Listener(
@@ -103,7 +111,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         for listen, sock in inheritance.sockets
     ]
     loop = asyncio.get_running_loop()
-    sweeping = loop.create_task(_sweep(pool))
+    sweeping = loop.create_task(_sweep(pool, state))
     watching = loop.create_task(watch(tls, hangup))
     stop = loop.create_task(stopping.wait())
     asking = loop.create_task(_ask_relay(pool))
@@ -122,6 +130,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     asking.cancel()
     pool.close()
     authenticator.close()
+    state.close()
 
 
 def _obey(station: Station, stopping: asyncio.Event, hangup: asyncio.Event) -> None:
@@ -153,9 +162,13 @@ async def _ask_relay(pool: Pool) -> None:
         logs.event("relay-unreachable", reason=str(error))
 
 
-async def _sweep(pool: Pool) -> None:
+async def _sweep(pool: Pool, state: State) -> None:
     while True:
         await asyncio.sleep(SWEEP)
         pool.sweep()
+        try:
+            await asyncio.to_thread(state.sweep, time.time())
+        except StateUnavailableError as error:
+            logs.failure("state-unavailable", error)
         if not pool.extensions:  # it was started after us, and clients are offered less than it has
             await _ask_relay(pool)

@@ -10,22 +10,25 @@ import binascii
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from submission import logs
 from submission.core import replies
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword
 from submission.core.replies import Reply
 from submission.core.sasl import (
     BAD_CREDENTIALS,
     MAX_RESPONSE,
+    Answer,
     Challenge,
     Channel,
     CheckCertificate,
     CheckPassword,
     CheckToken,
     Failure,
+    FetchKeys,
     FetchSecret,
     Mechanism,
     Question,
@@ -33,12 +36,14 @@ from submission.core.sasl import (
     Success,
 )
 from submission.core.sasl.external import ExternalMechanism
-from submission.core.sasl.registry import MECHANISMS, make_nonce
+from submission.core.sasl.registry import MECHANISMS, make_nonce, works_without_tls
+from submission.core.sasl.scram import PLUS
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
 from submission.credentials.tokens import IssuerUnavailableError
 from submission.smtp.answers import Answers
+from submission.smtp.penalties import Penalties, RefusedError
 from submission.smtp.stream import BadLineError, ClientStream
 
 if TYPE_CHECKING:
@@ -65,6 +70,8 @@ class Verdict:
     login: Login | None
     name: str
     reason: str = ""
+    app_password: AppPassword | None = None  # with which it succeeded
+    password: str = field(default="", repr=False, compare=False)  # as tried, where the mechanism shows it
 
 
 def decode(text: bytes) -> bytes:
@@ -81,14 +88,59 @@ def decode_initial(word: bytes | None) -> bytes | None:
     return b"" if word == b"=" else decode(word)
 
 
-async def exchange(
-    machine: Mechanism, initial: bytes | None, ask: Ask, authenticator: Authenticator, certified: str = ""
-) -> Verdict:
-    """Lead the exchange to its end. `certified` is the user whom the client's certificate names, if it names one.
+class Inquiry:
+    """Answers a mechanism's questions about one client, and keeps what was found out on the way.
 
-    Raises ExchangeError, and StoreUnavailableError or IssuerUnavailableError where these can't say.
+    Whoever has a penalty waits before the store is asked. `address` is the client's, for some passwords are good from
+    some networks only; `certified` is the user whom the client's certificate names, if it names one.
     """
-    login: Login | None = None
+
+    def __init__(
+        self, authenticator: Authenticator, penalties: Penalties, address: str = "", certified: str = ""
+    ) -> None:
+        self._authenticator = authenticator
+        self._penalties = penalties
+        self._address = address
+        self._certified = certified
+        self.login: Login | None = None
+        self.app_password: AppPassword | None = None
+        self.tried = ""
+
+    async def answer(self, question: Question) -> Answer:
+        """What to tell the mechanism. Raises as `exchange` does."""
+        authenticator = self._authenticator
+        match question:
+            case CheckPassword(name, password):
+                self.tried = password
+                if not authenticator.remembers(name, password):
+                    await self._penalties.wait(name)
+                found_app = await authenticator.find_app_password(name, password, self._address)
+                found = found_app or (await authenticator.check_password(name, password), None)
+                self.login, self.app_password = found
+            case FetchSecret(name):
+                await self._penalties.wait(name)
+                self.login, secret = await authenticator.fetch_secret(name) or (None, None)
+                return secret
+            case FetchKeys(name, need):
+                await self._penalties.wait(name)
+                self.login, keys = await authenticator.fetch_keys(name, need)
+                return keys
+            case CheckToken(name, token):
+                self.tried = token
+                await self._penalties.wait(name)
+                self.login = await authenticator.check_token(name, token)
+            case CheckCertificate(name) if self._certified:
+                await self._penalties.wait(self._certified)
+                self.login = await authenticator.find_login(self._certified, name)
+        return self.login is not None
+
+
+async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, inquiry: Inquiry) -> Verdict:
+    """Lead the exchange to its end.
+
+    Raises ExchangeError; StoreUnavailableError or IssuerUnavailableError where these can't say; RefusedError where the
+    client's penalty allows no try.
+    """
     step: Step = machine.start(initial)
     while True:
         match step:
@@ -99,29 +151,12 @@ async def exchange(
                 step = machine.respond(decode(answer))
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
-                return Verdict(login, name, "" if login else BAD_CREDENTIALS)
+                login = inquiry.login
+                return Verdict(login, name, "" if login else BAD_CREDENTIALS, inquiry.app_password, inquiry.tried)
             case Failure(reason, name):
-                return Verdict(None, name, reason)
+                return Verdict(None, name, reason, password=inquiry.tried)
             case _:
-                login, found = await look_up(step, authenticator, certified)
-                step = machine.resolve(found)
-
-
-async def look_up(
-    step: Question, authenticator: Authenticator, certified: str
-) -> tuple[Login | None, bool | bytes | None]:
-    """The login that a mechanism asks about, and the answer to its question; raises as `exchange` does."""
-    login: Login | None = None
-    match step:
-        case CheckPassword(name, password):
-            login = await authenticator.check_password(name, password)
-        case CheckToken(name, token):
-            login = await authenticator.check_token(name, token)
-        case CheckCertificate(name) if certified:
-            login = await authenticator.find_login(certified, name)
-        case FetchSecret(name):
-            return await authenticator.fetch_secret(name) or (None, None)
-    return login, login is not None
+                step = machine.resolve(await inquiry.answer(step))
 
 
 class Authentication:
@@ -135,12 +170,14 @@ class Authentication:
         self._answers = answers
         self._failures = 0
         self._is_asked = False  # whether the client has sent AUTH
+        auth = shared.settings.auth
+        self._penalties = Penalties(shared.penalties, peer, auth.realm, auth.exempt)
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
         """What may be used now: all of them under TLS; without it, at most those that send no password.
 
-        EXTERNAL needs a certificate that is some user's.
+        Those that bind the channel need one with an end that both sides know; EXTERNAL, a certificate that is a user's.
         """
         auth = self._settings.auth
         if not self._peer.tls and auth.require_tls:
@@ -148,7 +185,8 @@ class Authentication:
         return tuple(
             name
             for name in auth.mechanisms
-            if (self._peer.tls or not MECHANISMS[name].SENDS_PASSWORD)
+            if (self._peer.tls or works_without_tls(name))
+            and (self._peer.end_point or not name.endswith(PLUS))
             and (self._peer.certified or name != ExternalMechanism.NAME)
         )
 
@@ -183,23 +221,31 @@ class Authentication:
 
     async def _conclude(self, machine: Mechanism, initial: bytes | None) -> Reply:
         """Lead an exchange to its end, and note how it ended. Raises ExchangeError."""
-        authenticator, certified = self._shared.authenticator, self._peer.certified
+        peer, name = self._peer, machine.NAME
         try:
-            verdict = await exchange(machine, initial, self._ask, authenticator, certified)
+            inquiry = Inquiry(self._shared.authenticator, self._penalties, peer.address, peer.certified)
+            verdict = await exchange(machine, initial, self._ask, inquiry)
         except StoreUnavailableError as error:
-            logs.failure("store-unavailable", error, session=self._peer.session)
-            self._log("fail", machine.NAME, None, "store-unavailable")
+            logs.failure("store-unavailable", error, session=peer.session)
+            self._log("fail", name, None, "store-unavailable")
             return replies.AUTH_UNAVAILABLE
         except IssuerUnavailableError:
-            self._log("fail", machine.NAME, None, "issuer-unavailable")
+            self._log("fail", name, None, "issuer-unavailable")
             return replies.AUTH_UNAVAILABLE
+        except RefusedError:
+            self._log("fail", name, None, "penalty")
+            return replies.TOO_MANY_AUTH_FAILURES
         if verdict.login is None:
-            self._log("fail", machine.NAME, verdict.name, verdict.reason)
+            self._log("fail", name, verdict.name, verdict.reason)
+            if verdict.reason == BAD_CREDENTIALS:
+                await self._penalties.fail(verdict.name, verdict.password)
             self._failures += 1
             is_last = self._failures >= self._settings.limits.auth_failures
             return replies.TOO_MANY_AUTH_FAILURES if is_last else replies.AUTH_FAILED
-        self._peer.identity = Identity(Via.AUTH, verdict.login)
-        self._log("ok", machine.NAME, str(verdict.login), None)
+        await self._penalties.succeed(str(verdict.login))
+        used = verdict.app_password
+        peer.identity = Identity(Via.AUTH, verdict.login, used.senders if used else ())
+        self._log("ok", name, str(verdict.login), None, used.label if used else None)
         return replies.AUTH_OK
 
     def _refuse_mechanism(self, name: str) -> Reply:
@@ -210,8 +256,17 @@ class Authentication:
     def _machine(self, name: str) -> Mechanism:
         now = self._shared.now().timestamp()
         nonce = make_nonce(secrets.token_bytes(16), now, self._settings.hostname)
+        offers_binding = any(offered.endswith(PLUS) for offered in self.mechanisms)
         auth = self._settings.auth
-        return MECHANISMS[name](Channel(nonce, auth.realm, auth.oauth.scope, auth.oauth.openid_configuration))
+        channel = Channel(
+            nonce,
+            auth.realm,
+            self._peer.end_point,
+            offers_binding,
+            auth.oauth.scope,
+            auth.oauth.openid_configuration,
+        )
+        return MECHANISMS[name](channel)
 
     async def _ask(self, challenge: bytes) -> bytes:
         self._answers.say(replies.challenge(challenge))
@@ -222,7 +277,7 @@ class Authentication:
                 raise ExchangeError("too-long", replies.AUTH_LINE_TOO_LONG) from error
             raise ExchangeError("bad-base64", replies.AUTH_BAD_BASE64) from error
 
-    def _log(self, result: str, mechanism: str, user: str | None, reason: str | None) -> None:
+    def _log(self, result: str, mechanism: str, user: str | None, reason: str | None, app: str | None = None) -> None:
         peer = self._peer
         logs.event(
             "auth",
@@ -233,4 +288,5 @@ class Authentication:
             tls=peer.tls or "none",
             session=peer.session,
             reason=reason,
+            app=app,
         )

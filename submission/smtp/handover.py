@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 
 from submission import logs
 from submission.core import addresses, extensions, headers, parameters, replies
+from submission.core.app_passwords import allows_sender
 from submission.core.arguments import parse_recipient, parse_sender
 from submission.core.chunks import Chunk
+from submission.core.policy import refuse_sender
 from submission.core.replies import Reply
 from submission.core.transaction import Envelope, Peer, Phase, refuse_mail
 from submission.core.xclient import Client
@@ -95,6 +97,10 @@ class Handover:
         if isinstance(parsed, Reply):
             return parsed
         sender, values = parsed
+        identity = self._peer.identity
+        if identity is not None and identity.login and not allows_sender(identity.senders, sender):
+            self._log(Outcome(refuse_sender(sender, identity.login), 0, "sender"), Envelope(sender, values))
+            return refuse_sender(sender, identity.login)
         if parameters.declared_size(values) > self.max_size:
             return replies.MESSAGE_TOO_BIG
         self._open = _Open(Envelope(sender, values), Upstream(self._shared.pool, self._client))
@@ -207,7 +213,8 @@ class Handover:
         """The parameters with who submits as we know it, not as the client says (RFC 4954 section 5)."""
         others = {keyword: value for keyword, value in values.items() if keyword != b"AUTH"}
         if self._peer.identity is not None and "AUTH" in self._shared.pool.extensions:
-            others[b"AUTH"] = addresses.encode_xtext(str(self._peer.identity.login))
+            user = self._peer.identity.user
+            others[b"AUTH"] = addresses.encode_xtext(user) if user else b"<>"
         return others
 
     # What the relay says

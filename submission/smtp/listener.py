@@ -24,6 +24,7 @@ from submission.relay.pool import Pool
 from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
 from submission.smtp.sockets import BACKLOG
+from submission.state.penalties import PenaltyTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Shared:
     authenticator: Authenticator
     now: Callable[[], datetime]
     """The time in the local zone, for Received."""
+    penalties: PenaltyTable | None = None
+    """None where failed logins have no consequences beyond their session."""
 
 
 class Listener:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 MAX_FILE = 1 << 20
@@ -38,6 +39,8 @@ class Certificate:
     begin: datetime
     end: datetime
     """The first and the last moment at which it is good, aware times."""
+    end_point: bytes | None
+    """What a mechanism is bound to that binds its channel, see `end_point`."""
 
     def objection(self, now: datetime) -> str | None:
         """What clients have against its dates at the time `now`, an aware one."""
@@ -90,7 +93,21 @@ REFUSED = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
 def _certificate(file: Path, data: bytes) -> Certificate:
     certificate = x509.load_pem_x509_certificates(data)[0]
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return Certificate(file, certificate.public_key(), _names(certificate), begin, end)
+    return Certificate(file, certificate.public_key(), _names(certificate), begin, end, end_point(certificate))
+
+
+def end_point(certificate: x509.Certificate) -> bytes | None:
+    """The channel binding tls-server-end-point, which is a hash of the certificate (RFC 5929 section 4.1).
+
+    The hash is that of its signature, or SHA-256 where that is MD5 or SHA-1. Some have none, Ed25519's for one: None.
+    """
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+    if algorithm is None:
+        return None
+    return certificate.fingerprint(SHA256() if isinstance(algorithm, MD5 | SHA1) else algorithm)
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:

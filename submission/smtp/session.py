@@ -35,6 +35,7 @@ from submission.smtp.client_certificate import find_user
 from submission.smtp.handover import Handover
 from submission.smtp.proxy_header import read_header
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
+from submission.smtp.tls import served_end_point
 
 if TYPE_CHECKING:
     from submission.smtp.listener import Listener
@@ -348,6 +349,7 @@ class Session(SMTP):
         self.peer.forget()
         tls = self.transport.get_extra_info("ssl_object")
         self.peer.tls, self.peer.cipher = tls.version(), tls.cipher()[0]
+        self.peer.end_point = served_end_point(tls)
         certificate = tls.getpeercert(binary_form=True)
         if certificate:
             self.peer.certified = find_user(certificate, self._settings.auth.certificate, self.peer.session)

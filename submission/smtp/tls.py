@@ -53,6 +53,12 @@ class _Pair(NamedTuple):
     key: Path
 
 
+class Context(ssl.SSLContext):
+    """A server's context, and what is known of its certificate, if it has one."""
+
+    end_point: bytes | None = None
+
+
 class ServerTls:
     """The contexts of a process."""
 
@@ -91,8 +97,9 @@ class ServerTls:
             if objection and before and not before.objection(now):
                 raise CertificateError(f'"{pair.certificate}" {objection}, and the one before it is still good')
         contexts = {(minimum, pair): make_context(minimum, *pair) for minimum in self._fronts for pair in certificates}
-        if self._client_ca is not None:
-            for context in contexts.values():
+        for (_, pair), context in contexts.items():
+            context.end_point = certificates[pair].end_point
+            if self._client_ca is not None:
                 trust(context, self._client_ca)
         if self.has_changed():  # what OpenSSL read need not be what we looked at
             raise CertificateError("a file changed while it was read")
@@ -120,9 +127,9 @@ class ServerTls:
         connection.context = contexts[minimum, _DEFAULT]
 
 
-def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path | None = None) -> Context:
     """A server's context, with a certificate or as a front without one. Raises CertificateError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = Context(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(_OLD_CIPHERS if minimum in ("1.0", "1.1") else _CIPHERS)
     context.minimum_version = _VERSIONS[minimum]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -136,6 +143,15 @@ def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path
     except OSError as error:
         raise CertificateError(f'"{certificate}", "{key}": {error.strerror}') from error
     return context
+
+
+def served_end_point(connection: ssl.SSLObject) -> bytes | None:
+    """The tls-server-end-point of the certificate that this client saw; None where it has none, or we can't tell.
+
+    A resumed session is bound to the certificate of its first handshake, which may have been renewed since.
+    """
+    context = connection.context
+    return context.end_point if isinstance(context, Context) and not connection.session_reused else None
 
 
 def trust(context: ssl.SSLContext, authorities: Path) -> None:

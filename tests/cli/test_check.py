@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from submission.cli.check import Finding, examine
 from submission.cli.main import commands
 from submission.config import load
+from submission.core.databases import berkeley_db
 from tests.support.server import public_folder
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -297,6 +298,59 @@ def test_the_accounts_are_closed_to_others(folder: Path, mode: int, is_right: bo
     (folder / "state/users.db").chmod(mode)
     text = f'"{folder}/state/users.db" has mode {mode:04o}, must be 0660 or stricter'
     assert findings(folder) == ([] if is_right else [Finding("store.url", text)])
+
+
+def use_sasldb2(folder: Path) -> Path:
+    """Let the accounts be in a file of Cyrus SASL's, with one that is right."""
+    file = folder / "submission.toml"
+    file.write_text(file.read_text() + '[store]\nurl = "sasldb2:../sasldb2"\n')
+    path = folder / "state/../sasldb2"
+    path.touch(0o600)
+    path.write_bytes(berkeley_db.write({}))
+    if IS_ROOT:
+        shutil.chown(path, USER)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda path: path.unlink(), "No such file or directory"),
+        (lambda path: path.write_bytes(b"garbage"), "is no database of a format that is known here"),
+        (lambda path: path.write_bytes(b"SQLite format 3\0"), "is in the format SQLite"),
+        (lambda path: path.chmod(0o644), "has mode 0644"),
+    ],
+)
+def test_cyrus_sasl_s_file_is_read(folder: Path, damage: Callable[[Path], object], complaint: str) -> None:
+    path = use_sasldb2(folder)
+    assert findings(folder) == []
+    damage(path)
+    [finding] = findings(folder)
+    assert (finding.key, finding.is_warning) == ("store.url", False)
+    assert finding.text.startswith(f"{path}: {complaint}")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="the service runs as another user only if root starts it")
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "is_right"),
+    [
+        (USER, "root", 0o400, True),
+        ("root", "root", 0o660, False),
+        ("root", None, 0o660, True),
+        ("root", None, 0o640, True),
+        ("root", None, 0o600, False),
+    ],
+)
+def test_root_asks_whether_the_user_can_read_cyrus_sasl_s_file(
+    folder: Path, owner: str, group: str | None, mode: int, is_right: bool
+) -> None:
+    """A group of None is the user's own."""
+    path = use_sasldb2(folder)
+    shutil.chown(path, owner, pwd.getpwnam(USER).pw_gid if group is None else group)
+    path.chmod(mode)
+    told = findings(folder)
+    assert [finding.key for finding in told] == ([] if is_right else ["store.url"])
+    assert all(f"cannot be read by {USER}, must be open to a group" in finding.text for finding in told)
 
 
 def test_a_user_that_does_not_exist_matters_to_root_only(folder: Path) -> None:

@@ -16,6 +16,7 @@ from submission.core.addresses import Login
 from submission.credentials.accounts import SECRET
 from submission.credentials.database import DatabaseStore
 from submission.credentials.hashing import MAX_PASSWORD, verify
+from submission.credentials.sasldb2 import Sasldb2Store
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record
 from tests.support.programs import require
@@ -151,6 +152,21 @@ def test_f_names_a_store_whose_key_lies_beside_it(path: Path, prefix: str) -> No
     assert {file.name for file in path.parent.iterdir()} == {"other.db", "store.key"}
 
 
+def test_f_may_name_a_sasldb2_which_is_known_by_its_content(path: Path) -> None:
+    store, place = Sasldb2Store(path), ["-u", "example.com", "-f", str(path)]
+    assert run("-c", "-u", "example.com", "-f", f"sasldb2:{path}", "alice").returncode == 0
+    assert list(store.records()) == [Record(ALICE, clear=PASSWORD)]
+    assert run(*place, "alice", password=b"another").returncode == 0
+    assert list(store.records()) == [Record(ALICE, clear="another")]
+    result = run(*place, "-n", "alice")
+    assert (result.returncode, b"nothing would be kept" in result.stderr) == (1, True)
+    assert run(*place, "bob").returncode == 1
+    assert list(store.records()) == [Record(ALICE, clear="another")]
+    assert run(*place, "-d", "alice").returncode == 0
+    assert list(store.records()) == []
+    assert {file.name for file in path.parent.iterdir()} == {"users.db", "users.db.lock"}  # and no key
+
+
 @pytest.mark.parametrize(
     ("piped", "kept"),
     [
@@ -221,17 +237,20 @@ def test_asks_twice_on_a_terminal_and_shows_nothing_of_it(path: Path) -> None:
     assert secret(path) == PASSWORD
 
 
-def test_the_prompts_are_saslpasswd2_s(path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "sasldb2"])
+@pytest.mark.parametrize(("again", "is_right"), [("secret", True), ("Secret", False)])
+def test_the_prompts_are_saslpasswd2_s(path: Path, kind: str, again: str, is_right: bool) -> None:
     require("saslpasswd2")
-    theirs = ["saslpasswd2", "-c", "-f", str(path.with_name("sasldb2")), "-u", "example.com", "alice"]
-    ours = [*COMMAND, "-c", "-f", str(path), "-u", "example.com", "alice"]
+    theirs = ["saslpasswd2", "-c", "-f", str(path.with_name("theirs")), "-u", "example.com", "alice"]
+    ours = [*COMMAND, "-c", "-f", f"{kind}:{path}", "-u", "example.com", "alice"]
     screens = []
     for command in (theirs, ours):
         with Terminal(*command) as terminal:
             terminal.answer(": ", "secret")
-            terminal.answer("): ", "secret")
-            assert terminal.finish() == 0
-        screens.append(re.findall(r"[A-Z].*?: ", terminal.screen))
+            terminal.answer("): ", again)
+            assert (terminal.finish() == 0) == is_right
+        screens.append(re.findall(r"[A-Z].*?: ", terminal.screen)[:2])
+        assert "ecret" not in terminal.screen
     assert screens == [["Password: ", "Again (for verification): "]] * 2
 
 
@@ -256,6 +275,7 @@ def test_without_standard_input_there_is_no_password(path: Path) -> None:
     assert (result.returncode, result.stderr) == (1, b"Error: password: must not be empty\n")
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "sasldb2"])
 @pytest.mark.parametrize(
     ("arguments", "password", "code", "their_code"),
     [
@@ -271,13 +291,16 @@ def test_without_standard_input_there_is_no_password(path: Path) -> None:
     ],
 )
 def test_what_is_refused_and_what_saslpasswd2_makes_of_it(
-    path: Path, arguments: list[str], password: bytes, code: int, their_code: int
+    path: Path, kind: str, arguments: list[str], password: bytes, code: int, their_code: int
 ) -> None:
     require("saslpasswd2")
-    place = ["-f", str(path), "-u", "example.com", *arguments]
-    assert run(*place, password=password).returncode == code
+    arguments = ["-u", "example.com", *arguments]
+    if kind == "sasldb2" and "-n" in arguments:
+        code = 1  # where saslpasswd2 is content, and keeps nothing
+    assert run("-f", f"{kind}:{path}", *arguments, password=password).returncode == code
     path.unlink(missing_ok=True)
-    theirs = subprocess.run(["saslpasswd2", *place], input=password, capture_output=True, timeout=30)
+    command = ["saslpasswd2", "-f", str(path), *arguments]
+    theirs = subprocess.run(command, input=password, capture_output=True, timeout=30)
     assert theirs.returncode == their_code
 
 

@@ -12,6 +12,7 @@ from submission.cli.main import commands
 from submission.core.addresses import Login
 from submission.credentials.accounts import set_disabled, set_password
 from submission.credentials.database import DatabaseStore
+from submission.credentials.sasldb2 import Sasldb2Store
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record
 from tests.support.terminal import Terminal
@@ -67,8 +68,8 @@ def test_list_has_a_line_for_each_user_in_columns_for_programs(folder: Path) -> 
     result = run(folder, "list")
     assert result.exit_code == 0
     assert result.output == (
-        "alice@example.com\tenabled\tPLAIN LOGIN CRAM-MD5\n"  # by realm
-        "bob@example.org\tdisabled\tPLAIN LOGIN\n"
+        "alice@example.com\tenabled\tSCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN CRAM-MD5 DIGEST-MD5\n"  # by realm
+        "bob@example.org\tdisabled\tSCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN\n"
     )
 
 
@@ -108,8 +109,9 @@ def test_show_tells_what_is_kept_but_no_secret(folder: Path, store: DatabaseStor
         "user\talice\n"
         "realm\texample.com\n"
         "state\tenabled\n"
-        "mechanisms\tPLAIN LOGIN CRAM-MD5\n"
+        "mechanisms\tSCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN CRAM-MD5 DIGEST-MD5\n"
         "password hash\tkept\n"
+        "keys for SCRAM\tkept\n"
         "recoverable password\tkept, sealed\n"
     )
     output = run(folder, "show", "bob@example.org").output
@@ -212,3 +214,28 @@ def test_a_process_of_its_own_does_the_same(folder: Path) -> None:
     for password, code in ((PASSWORD, 0), ("wrong", 1)):
         result = subprocess.run(command, input=password.encode(), capture_output=True, timeout=30)
         assert (result.returncode, result.stdout) == (code, b"")
+
+
+def test_accounts_in_a_sasldb2_are_looked_at_and_changed_alike(folder: Path) -> None:
+    path = folder / "sasldb2"
+    file = folder / "submission.toml"
+    file.write_text(file.read_text() + '[store]\nurl = "sasldb2:sasldb2"\n')
+    result = run(folder, "list")
+    assert result.exit_code == 69
+    assert f"{path}: No such file" in result.output
+    set_password(Sasldb2Store(path), None, ALICE, PASSWORD, may_create=True, keep_secret=True)
+    [name, state, mechanisms] = run(folder, "list").output.rstrip("\n").split("\t")
+    assert (name, state) == ("alice@example.com", "enabled")
+    assert set(mechanisms.split()) >= {"PLAIN", "LOGIN", "CRAM-MD5"}
+    shown = run(folder, "show", "alice").output
+    assert "password hash\tnone\n" in shown
+    assert "recoverable password\tin the clear\n" in shown
+    assert PASSWORD not in shown
+    assert run(folder, "verify", "alice", password=PASSWORD).exit_code == 0
+    assert run(folder, "verify", "alice", password="another").exit_code == 1
+    refused = run(folder, "disable", "alice")
+    assert refused.exit_code == 1
+    assert "can't keep that a user is disabled" in refused.output
+    assert run(folder, "enable", "alice").exit_code == 0
+    assert run(folder, "delete", "alice").exit_code == 0
+    assert run(folder, "list").output == ""

@@ -78,7 +78,8 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         'listen[0].tls: "start" must be "starttls", "implicit" or "none"',
         "listen[1].address: is missing, and has no default",
         'listen[1].adress: is unknown, did you mean "address"?',
-        'auth.mechanisms[1]: "FOO" is not available in this version, allowed: "PLAIN", "LOGIN", "CRAM-MD5", '
+        'auth.mechanisms[1]: "FOO" is not available in this version, allowed: "SCRAM-SHA-256-PLUS", '
+        '"SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", '
         '"EXTERNAL", "OAUTHBEARER", "XOAUTH2"',
         "auth.mechanisms[2]: 3 must be a text in double quotes",
         'auth.require_tls: "true" must be true or false',

@@ -17,8 +17,6 @@ from submission.config.values import SystemdAddress, TcpAddress, UnixAddress
 FILES = '[tls]\ncertificate = "server.pem"\nkey = "server.key"\n'
 LISTEN = '[[listen]]\naddress = "127.0.0.1:587"\n'
 
-AVAILABLE = '"PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2"'
-
 
 def read(folder: Path, text: str) -> Settings:
     path = folder / "submission.toml"
@@ -56,7 +54,7 @@ def test_defaults(tmp_path: Path) -> None:
             }
         ],
         "auth": {
-            "mechanisms": ["PLAIN", "LOGIN", "CRAM-MD5"],
+            "mechanisms": ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"],
             "require_tls": True,
             "realm": socket.gethostname(),
             "exempt": [],
@@ -219,15 +217,13 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
 @pytest.mark.parametrize(
     ("key", "text", "allowed"),
     [
-        ("auth.mechanisms[0]", LISTEN + '[auth]\nmechanisms = ["SCRAM-SHA-256"]', AVAILABLE),
-        ("store.url", LISTEN + '[store]\nurl = "sasldb2:/etc/sasldb2"', '"sqlite:FILE"'),
+        ("store.url", LISTEN + '[store]\nurl = "postgresql://host/users"', '"sqlite:FILE", "sasldb2:FILE"'),
         ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
         ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
         ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
         ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
         ("pop_before_smtp.enabled", LISTEN + "[pop_before_smtp]\nenabled = true", "false"),
-        ("pop_before_smtp.pattern", LISTEN + '[[pop_before_smtp.pattern]]\nname = "x"', "[]"),
         ("pop_before_smtp.sendmail.socketmap", LISTEN + '[pop_before_smtp.sendmail]\nsocketmap = "s"', '""'),
         ("pop_before_smtp.sendmail.access_map", LISTEN + '[pop_before_smtp.sendmail]\naccess_map = "a"', '""'),
         ("log.syslog", LISTEN + '[log]\nsyslog = "mail"', '""'),
@@ -327,9 +323,10 @@ def test_no_tls_for_logins_is_only_for_mechanisms_that_send_no_password(tmp_path
     head = LISTEN + FILES + "[auth]\nrequire_tls = false\n"
     assert read(tmp_path, head).auth.require_tls is False
     assert read(tmp_path, head + 'mechanisms = ["CRAM-MD5"]\n').auth.require_tls is False
-    [told] = faults(tmp_path, head + 'mechanisms = ["PLAIN", "LOGIN"]\n')
-    assert told.startswith("auth.require_tls: false lets only mechanisms through that send no password")
-    assert told.endswith('"CRAM-MD5"')
+    assert read(tmp_path, head + 'mechanisms = ["SCRAM-SHA-256"]\n').auth.require_tls is False
+    [told] = faults(tmp_path, head + 'mechanisms = ["SCRAM-SHA-256-PLUS", "PLAIN", "LOGIN"]\n')
+    assert told.startswith("auth.require_tls: false lets only mechanisms through that neither send the password")
+    assert told.endswith('one of "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5"')
 
 
 def test_mechanisms_are_there_once_and_at_least_one(tmp_path: Path) -> None:
@@ -375,3 +372,47 @@ def test_the_environment_and_the_current_folder_are_not_asked(tmp_path: Path, mo
     monkeypatch.setattr(os, "environ", {})
     assert read(tmp_path, FULL) == before
     assert not re.search(r"\bNone\b", before.effective())
+
+
+PATTERN = """
+[[pop_before_smtp.pattern]]
+name = "popd"
+regex = "popd: login of (?P<user>.+) from (?P<ip>.+)"
+samples = ["Nov 21 02:59:00 mail popd[12]: login of joe from 192.0.2.50"]
+"""
+
+
+def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
+    [pattern] = read(tmp_path, LISTEN + FILES + PATTERN).pop_before_smtp.pattern
+    assert pattern.name == "popd"
+    assert pattern.samples == ("Nov 21 02:59:00 mail popd[12]: login of joe from 192.0.2.50",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("(?P<ip>.+)", "(.+)", ["regex: must have (?P<ip>…)"]),
+        ("of (?P<user>.+)", "(?P<user>.+", ["regex: is no regular expression of Python's: "]),
+        ("login of joe", "logout of joe", ["samples[0]: holds no login by the regex"]),
+        ("192.0.2.50", "127.0.0.1", ["samples[0]: holds no login by the regex"]),
+        ('= "popd"', '= "dovecot"', ['name: "dovecot" is the name of another pattern or of a format']),
+        ("samples = [", "samples = [] #", ["samples: [] must hold one item at least"]),
+        ("name =", "nane =", ["name: is missing", "nane: is unknown"]),
+    ],
+)
+def test_faulty_patterns(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
+    found = faults(tmp_path, LISTEN + FILES + PATTERN.replace(old, new))
+    assert len(found) == len(told)
+    for line, start in zip(found, told, strict=True):
+        assert line.startswith(f"pop_before_smtp.pattern[0].{start}")
+
+
+def test_two_patterns_of_one_name(tmp_path: Path) -> None:
+    assert len(faults(tmp_path, LISTEN + FILES + PATTERN + PATTERN)) == 2
+
+
+def test_formats_of_logs(tmp_path: Path) -> None:
+    text = LISTEN + FILES + '[pop_before_smtp]\nformats = ["dovecot", "{}"]\n'
+    assert read(tmp_path, text.format("courier")).pop_before_smtp.formats == ("dovecot", "courier")
+    [told] = faults(tmp_path, text.format("exim"))
+    assert told.startswith('pop_before_smtp.formats[1]: "exim" is no format, allowed: "dovecot", "courier", ')

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from submission.core.addresses import MAX_LOGIN, Login
+from submission.core.sasl import Need
+from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import (
     SECRET,
     AccountError,
@@ -19,6 +21,7 @@ from submission.credentials.accounts import (
 )
 from submission.credentials.database import DatabaseStore
 from submission.credentials.hashing import verify
+from submission.credentials.sasldb2 import Sasldb2Store
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record
 
@@ -85,9 +88,19 @@ def test_a_password_gives_a_hash_and_a_sealed_secret(store: DatabaseStore) -> No
     assert not record.is_disabled
 
 
+@pytest.mark.parametrize("keep_secret", [True, False])
+def test_a_password_gives_keys_for_scram(store: DatabaseStore, keep_secret: bool) -> None:
+    record = make(store, "tanstaaf\u00aa", keep_secret=keep_secret)
+    for need in (Need.SCRAM_SHA_256, Need.SCRAM_SHA_1):
+        assert record.serves(need)
+        keys = ScramKeys.parse(record.value(need))
+        assert keys == ScramKeys.derive(b"tanstaafa", need, keys.salt)
+
+
 def test_a_new_password_replaces_all_of_the_old_one(store: DatabaseStore) -> None:
-    make(store, "tanstaaf")
+    before = make(store, "tanstaaf")
     record = make(store, "another", may_create=False, keep_secret=False)
+    assert not {record.value(need) for need in Need} & {before.value(need) for need in Need}
     assert verify("another", record.password)
     assert not verify("tanstaaf", record.password)
     assert record.secret == ""
@@ -142,3 +155,31 @@ def test_only_the_password_is_the_password(store: DatabaseStore) -> None:
     assert is_password(store, ALICE, "tanstaaf\u00aa")
     for wrong in ("", "tanstaaf", "Tanstaafa", "tanstaafa\x00", "tanstaafa\n", "x" * 5000):
         assert not is_password(store, ALICE, wrong)
+
+
+@pytest.fixture
+def clear(tmp_path: Path) -> Sasldb2Store:
+    """A store that keeps passwords in the clear: alice's is `tanstaafa`."""
+    store = Sasldb2Store(tmp_path / "sasldb2")
+    set_password(store, None, ALICE, "tanstaaf\u00aa", may_create=True, keep_secret=True)
+    return store
+
+
+def test_a_store_of_passwords_in_the_clear_gets_the_password_alone(clear: Sasldb2Store) -> None:
+    assert clear.read(ALICE) == Record(ALICE, clear="tanstaafa")
+    assert is_password(clear, ALICE, "tanstaaf\u00aa")
+    for wrong in ("", "Tanstaafa", "tanstaafa\x00", "x" * 5000):
+        assert not is_password(clear, ALICE, wrong)
+    with pytest.raises(NoSuchUserError):
+        set_password(clear, None, Login("bob", "example.com"), "x", may_create=False, keep_secret=True)
+    delete(clear, ALICE)
+    assert list(clear.records()) == []
+
+
+def test_what_such_a_store_can_t_keep_is_told(clear: Sasldb2Store) -> None:
+    with pytest.raises(AccountError, match="nothing would be kept"):
+        set_password(clear, None, ALICE, "another", may_create=True, keep_secret=False)
+    with pytest.raises(AccountError, match="can't keep that a user is disabled; delete the user"):
+        set_disabled(clear, ALICE, is_disabled=True)
+    set_disabled(clear, ALICE, is_disabled=False)  # as all are
+    assert clear.read(ALICE) == Record(ALICE, clear="tanstaafa")

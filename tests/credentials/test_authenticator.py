@@ -14,6 +14,8 @@ import pytest
 
 from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
+from submission.core.sasl import Need
+from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import delete, set_disabled, set_password
 from submission.credentials.authenticator import MAX_WAITING, REMEMBERED_FOR, Authenticator
 from submission.credentials.database import DatabaseStore
@@ -116,6 +118,76 @@ async def test_nobody_s_secret_is_given(authenticator: Authenticator, name: str)
 async def test_a_secret_is_given_with_its_login(authenticator: Authenticator) -> None:
     assert await authenticator.fetch_secret("alice") == (ALICE, PASSWORD.encode())
     assert await authenticator.fetch_secret("dave@example.com") == (DAVE, PASSWORD.encode())
+
+
+@pytest.mark.parametrize("need", [Need.SCRAM_SHA_256, Need.SCRAM_SHA_1])
+async def test_keys_are_given_with_their_login(authenticator: Authenticator, store: DatabaseStore, need: Need) -> None:
+    for name, login in (("alice", ALICE), ("carol@example.com", CAROL), ("\uff41lice", ALICE)):
+        record = store.read(login)
+        assert record is not None
+        keys = ScramKeys.parse(record.value(need))
+        assert await authenticator.fetch_keys(name, need) == (login, keys)
+        assert keys == ScramKeys.derive(PASSWORD.encode(), need, keys.salt, keys.iterations)
+
+
+@pytest.mark.parametrize("name", NOBODY.values(), ids=NOBODY)
+async def test_nobody_s_keys_look_like_others_and_are_good_for_nothing(authenticator: Authenticator, name: str) -> None:
+    for need in (Need.SCRAM_SHA_256, Need.SCRAM_SHA_1):
+        login, keys = await authenticator.fetch_keys(name, need)
+        assert login is None
+        assert await authenticator.fetch_keys(name, need) == (None, keys)
+        _, known = await authenticator.fetch_keys("alice", need)
+        assert (len(keys.salt), keys.iterations) == (len(known.salt), known.iterations)
+        assert len(keys.stored_key) == len(known.stored_key)
+        for password in (PASSWORD, "", "nobody's password"):
+            assert keys.stored_key != ScramKeys.derive(password.encode(), need, keys.salt).stored_key
+
+
+async def test_a_name_has_one_decoy_however_it_is_written(authenticator: Authenticator) -> None:
+    _, keys = await authenticator.fetch_keys("mallory", Need.SCRAM_SHA_256)
+    for name in ("mallory@example.com", "\uff4dallory", "mallory\u00ad"):
+        assert await authenticator.fetch_keys(name, Need.SCRAM_SHA_256) == (None, keys)
+
+
+async def test_nobody_sees_that_a_login_was_disabled(authenticator: Authenticator, store: DatabaseStore) -> None:
+    _, before = await authenticator.fetch_keys("alice", Need.SCRAM_SHA_256)
+    set_disabled(store, ALICE, is_disabled=True)
+    login, keys = await authenticator.fetch_keys("alice", Need.SCRAM_SHA_256)
+    assert login is None
+    assert (keys.salt, keys.iterations) == (before.salt, before.iterations)
+    assert keys.stored_key != before.stored_key
+    assert keys.server_key != before.server_key
+
+
+async def test_keys_that_are_damaged_are_no_wrong_password(authenticator: Authenticator, store: DatabaseStore) -> None:
+    store.change(ALICE, lambda record: record and replace(record, scram_sha_256="{SCRAM-SHA-256}"))
+    with pytest.raises(StoreUnavailableError, match=r"alice@example\.com for SCRAM_SHA_256: is no SCRAM record"):
+        await authenticator.fetch_keys("alice", Need.SCRAM_SHA_256)
+
+
+@pytest.mark.parametrize("missing", [("scram_sha_256", "scram_sha_1"), ("scram_sha_256",)])
+async def test_a_record_without_keys_gets_them_by_the_right_password_only(
+    authenticator: Authenticator, store: DatabaseStore, missing: tuple[str, ...]
+) -> None:
+    """As version 0.1 made them."""
+    of_today = store.read(ALICE)
+    assert of_today is not None
+    old = replace(of_today, **dict.fromkeys(missing, ""))
+    store.change(ALICE, lambda _: old)
+    login, decoy = await authenticator.fetch_keys("alice", Need.SCRAM_SHA_256)
+    assert login is None
+    assert await authenticator.check_password("alice", "wrong") is None
+    assert store.read(ALICE) == old
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    login, keys = await authenticator.fetch_keys("alice", Need.SCRAM_SHA_256)
+    assert login == ALICE
+    assert keys == ScramKeys.derive(PASSWORD.encode(), Need.SCRAM_SHA_256, keys.salt)
+    assert keys != decoy
+    renewed = store.read(ALICE)
+    assert renewed is not None
+    assert renewed.secret == old.secret
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    assert store.read(ALICE) == renewed
 
 
 async def test_a_secret_from_another_row_is_none(authenticator: Authenticator, store: DatabaseStore) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from submission.core.addresses import Login
+from submission.core.sasl import Need
 from submission.credentials.database import DatabaseStore, warm_up
 from submission.credentials.store import Record, StoreUnavailableError
 from tests.support.network import PATIENCE
@@ -55,8 +56,10 @@ RECORDS = st.builds(
     st.builds(Login, TEXTS.filter(bool), TEXTS.filter(bool)),
     password=TEXTS,
     secret=TEXTS,
+    scram_sha_256=TEXTS,
+    scram_sha_1=TEXTS,
     is_disabled=st.booleans(),
-).filter(lambda record: record.password or record.secret or record.is_disabled)
+).filter(lambda record: record.is_disabled or any(map(record.value, Need)))
 
 
 @settings(deadline=None)
@@ -114,7 +117,7 @@ def test_names_are_compared_exactly(store: DatabaseStore) -> None:
 
 def test_no_secret_is_in_a_record_s_repr(store: DatabaseStore) -> None:
     keep(store, Record(ALICE, "hash", "sealed"))
-    assert repr(store.read(ALICE)) == f"Record(login={ALICE!r}, is_disabled=False)"
+    assert repr(store.read(ALICE)) == f"Record(login={ALICE!r}, is_disabled=False, app_passwords=())"
 
 
 @pytest.mark.parametrize("name", ["a?mode=ro", "a%41", "file:a", "a b#c", "\u00e4"])
@@ -220,6 +223,7 @@ def test_a_table_of_another_form_is_trouble_with_the_store(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE credentials (something)")
     connection.close()
+    path.chmod(0o600)
     for use in use_each_way(path):
         with pytest.raises(StoreUnavailableError, match=r"no such column|has no column"):
             use()
@@ -307,3 +311,13 @@ def test_a_file_in_wal_mode_has_no_version_for_a_change_may_be_beside_it(store: 
         connection.commit()
         settle(path)
         assert store.version() is None
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o606, 0o644, 0o666])
+def test_a_store_that_everybody_may_use_is_refused(path: Path, mode: int) -> None:
+    DatabaseStore(path).close()
+    path.chmod(mode)
+    with pytest.raises(StoreUnavailableError, match=f"has mode {mode:04o}, .*chmod o= it"):
+        DatabaseStore(path)
+    path.chmod(0o640)
+    DatabaseStore(path).close()

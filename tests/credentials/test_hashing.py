@@ -9,8 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from submission.credentials.hashing import (
+    FOREIGN,
     MAX_PASSWORD,
     check_distributions,
+    check_foreign,
     hash_password,
     needs_update,
     prepare,
@@ -159,3 +161,76 @@ def test_short_of_memory_is_not_a_wrong_password() -> None:
     )
     assert result.stdout.count("is there memory enough?") == 3, result.stdout + result.stderr
     assert "argon2" not in result.stdout  # the library's own text holds the hash
+
+
+ELSEWHERE = {
+    # Each of the password "password", by passlib; tests/peers has those of other programs.
+    "bcrypt": "$2b$04$aSyDjVVhdhNZ2qhl6INPRue2u2j2aIad2mNEJIHiKQbofSLJQ8E9q",
+    "sha512_crypt": "$6$rounds=1000$vedHwvohnp13mgvo$XhrQ0uGsopdNLMqoGOJ1tZPQd92gkFhdrmLY2f39s9BXaPs/"
+    "CBrtIk9JEGe72AV3K3CTfhvTvJZHsZOtt/VQ./",
+    "sha256_crypt": "$5$rounds=1000$8NFvq6gXr7AMeA5D$lE2oRrBeL93e/6.q9lDHiGVAGqUkM7VpYcJe5GB4fU4",
+    "pbkdf2_sha512": "$pbkdf2-sha512$1$fq/VmpOyltK6N.b83/s/Jw$bKPUlOj9MQ3dxPX4m8dMUl53BYeghehLcLmhjpYJpbc2"
+    "QGwvmu9anRn0uw9fZuFuhqVhqdn6rvtFcaeHPwINXA",
+    "pbkdf2_sha256": "$pbkdf2-sha256$1$xti715qzVurd.x.DkNIagw$Nf.U0a0LnFRjsQDWQk1tOdpFmLihRDWJjVknykmeFQE",
+    "pbkdf2_sha1": "$pbkdf2$1$aG0NIeRcS.md0/qfUypFCA$z8DaNKVR0v.HZLHU6/.ePOQo/Ro",
+    "md5_crypt": "$1$PIRlssfd$zS7p1hWumuuCy.g4RZTXc1",
+    "apr_md5_crypt": "$apr1$AjqVQctj$8yDA7W4ItzFH9u7gADro2.",
+    "ldap_salted_sha512": "{SSHA512}RvpAg5QReeoXi0XkRP8JYLGcOXqJf1+1wF2F4CLv"
+    "VCmJ808zDh45QDmNR3dGNz+z1mHsCwRaPvvRrE6jnYPCq3GOMWYspVRK",
+    "ldap_salted_sha256": "{SSHA256}gpjRNO/0AwuKYtWk2Oxinzy7DnNNmyoqfiJhQXlMZ1By7p0TgnDOmQ==",
+    "ldap_salted_sha1": "{SSHA}kiy3Vui8otfvENoHUFsiveZkWdSHMIYQ",
+    "ldap_salted_md5": "{SMD5}dXr3uxgEEXsR+S9lJRURS3KutdY=",
+    "ldap_sha1": "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+    "ldap_md5": "{MD5}X03MO1qnZdYdgyfeuILPmQ==",
+    "des_crypt": "bWi.EijoZI6Yo",
+}
+
+
+@pytest.mark.parametrize("scheme", FOREIGN)
+def test_a_hash_from_elsewhere_is_verified_and_due_for_an_update(scheme: str) -> None:
+    kept = ELSEWHERE[scheme]
+    check_foreign(kept)
+    assert verify("password", kept)
+    assert not verify("Password", kept)
+    assert needs_update(kept)
+
+
+def test_bcrypt_looks_at_seventy_two_octets() -> None:
+    kept = "$2b$04$jMH825hZ4VSZmu3VuJyD2OvNNKT4GQOIWHADnmAw3nYJUakKcR5SC"
+    long = "x" * 72
+    assert verify(long, kept)
+    assert verify(long + "y", kept)
+    assert not verify(long[:-1], kept)
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        ("password", "no hash of a kind"),
+        ("", "no hash of a kind"),
+        ("$7$1$x", "no hash of a kind"),
+        ("{CRAM-MD5}" + "0" * 64, "no hash of a kind"),
+        ("$2b$15$aSyDjVVhdhNZ2qhl6INPRue2u2j2aIad2mNEJIHiKQbofSLJQ8E9q", "costs too much"),
+        ("$6$rounds=999999999$vedHwvohnp13mgvo$" + "x" * 86, "costs too much"),
+        ("$pbkdf2-sha256$9999999$xti715qzVurd.x.DkNIagw$Nf.U0a0LnFRjsQDWQk1tOdpFmLihRDWJjVknykmeFQE", "costs too much"),
+        ("$argon2id$v=19$m=9999999,t=2,p=1$c2FsdHNhbHQ$" + "x" * 43, "costs too much"),
+        ("$6$rounds=1000$vedHwvohnp13mgvo$x", "damaged|no hash|half"),
+        ("$6$rounds=1000$vedHwvohnp13mgvo", "half"),
+        ("$1$PIRlssfd$", "damaged|half"),
+    ],
+)
+def test_a_hash_that_can_not_be_taken_is_told_why_without_being_repeated(kept: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        check_foreign(kept)
+    assert not kept or kept not in str(caught.value)
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=60) | st.sampled_from(list(ELSEWHERE.values())).map(lambda kept: kept[:-2]))
+def test_any_text_is_taken_or_told_why(kept: str) -> None:
+    try:
+        check_foreign(kept)
+    except ValueError:
+        pass
+    else:
+        verify("guess", kept)

@@ -185,3 +185,17 @@ def test_a_key_file_that_is_out_of_reach_is_trouble_with_the_store(tmp_path: Pat
     }.items():
         with pytest.raises(StoreUnavailableError, match=complaint):
             Sealer.from_file(tmp_path / name)
+
+
+def test_a_derived_key_is_of_its_purpose_and_of_the_key_that_seals() -> None:
+    one, other = bytes(range(32)), bytes(32)
+    derived = Sealer({"0a1b2c3d": one}).derive("decoys")
+    assert len(derived) == 32
+    assert Sealer({"0a1b2c3d": one, "11111111": other}).derive("decoys") == derived
+    for another in (
+        Sealer({"0a1b2c3d": one}).derive("something else"),
+        Sealer({"0a1b2c3d": other}).derive("decoys"),
+        Sealer({"11111111": other, "0a1b2c3d": one}).derive("decoys"),
+        one,
+    ):
+        assert another != derived

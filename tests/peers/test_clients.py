@@ -57,7 +57,7 @@ def relay(sendmail_of_module: Sendmail) -> Sendmail:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return {"auth": {"require_tls": False}}  # for gsasl, which says STARTTLS before EHLO
+    return {"auth": {"mechanisms": ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5"]}}
 
 
 @pytest.fixture
@@ -182,20 +182,20 @@ def submit_with_smtplib(server: Server, kind: str, mechanism: str, message: Path
 
 Submit = Callable[[Server, str, str, Path], None]
 
+KNOWN: dict[Submit, list[str]] = {
+    submit_with_swaks: ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5"],
+    submit_with_swaks_pipelining: ["PLAIN", "LOGIN", "CRAM-MD5"],
+    submit_with_msmtp: ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"],
+    submit_with_curl: ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5"],
+    submit_with_smtplib: ["PLAIN", "LOGIN", "CRAM-MD5"],
+    submit_as_thunderbird: ["PLAIN", "LOGIN", "CRAM-MD5"],
+    submit_in_chunks: ["PLAIN", "LOGIN", "CRAM-MD5"],
+}
+
 
 @pytest.mark.parametrize("kind", ["starttls", "implicit"])
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
 @pytest.mark.parametrize(
-    "submit",
-    [
-        submit_with_swaks,
-        submit_with_swaks_pipelining,
-        submit_with_msmtp,
-        submit_with_curl,
-        submit_with_smtplib,
-        submit_as_thunderbird,
-        submit_in_chunks,
-    ],
+    ("submit", "mechanism"), [(submit, mechanism) for submit, names in KNOWN.items() for mechanism in names]
 )
 def test_a_message_arrives_as_it_was_sent(
     submit: Submit, mechanism: str, kind: str, server: Server, sendmail: Sendmail, events: Events, message: Path
@@ -209,11 +209,3 @@ def test_a_message_arrives_as_it_was_sent(
     login = events.wait("auth")
     assert (login["result"], login["user"], login["mech"]) == ("ok", f"{USER}@example.com", mechanism)
     assert events.wait("message")["result"] == "ok"
-
-
-def test_gsasl_logs_in(server: Server, events: Events) -> None:
-    run(
-        *("gsasl", "--smtp", "--connect", f"127.0.0.1:{server.ports['none']}", "--no-starttls"),
-        *("--mechanism", "CRAM-MD5", "--authentication-id", USER, "--password", PASSWORD, "--quiet"),
-    )
-    assert events.wait("auth")["result"] == "ok"

@@ -7,12 +7,14 @@ import hmac
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scramp import ScramClient
 
 from submission.config.settings import Settings
 from submission.core import replies
@@ -23,6 +25,7 @@ from submission.core.sasl.cram_md5 import CramMd5Mechanism
 from submission.core.sasl.external import ExternalMechanism
 from submission.core.sasl.login import LoginMechanism
 from submission.core.sasl.plain import PlainMechanism
+from submission.core.sasl.registry import MECHANISMS
 from submission.core.sasl.xoauth2 import Xoauth2Mechanism
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials import open_authenticator, open_store
@@ -31,15 +34,26 @@ from submission.credentials.authenticator import Authenticator
 from submission.credentials.sealing import Sealer
 from submission.relay.upstream import Pool
 from submission.smtp.answers import Answers
-from submission.smtp.authentication import Authentication, ExchangeError, Verdict, decode, decode_initial, exchange
+from submission.smtp.authentication import (
+    Authentication,
+    ExchangeError,
+    Inquiry,
+    Verdict,
+    decode,
+    decode_initial,
+    exchange,
+)
 from submission.smtp.listener import Shared
+from submission.smtp.penalties import Penalties
 from submission.smtp.stream import ClientStream
+from submission.state.penalties import PenaltyTable
 
 ALICE = Login("alice", "example.com")
 PASSWORD = "tanstaaf\u00e9"
 NONCE = b"1896.697170952@example.com"
 CHALLENGE = b"<" + NONCE + b">"
 CHANNEL = Channel(NONCE, "example.com")
+END_POINT = bytes(range(32))
 
 
 def make_settings(folder: Path, **auth: object) -> Settings:
@@ -129,6 +143,15 @@ def test_initial_responses() -> None:
 # The exchange
 
 
+def inquire(authenticator: Authenticator, certified: str = "") -> Inquiry:
+    """For a client that nobody has anything against."""
+    return Inquiry(authenticator, Penalties(None, Peer("0123456789ab"), "example.com"), certified=certified)
+
+
+async def no_answer(challenge: bytes) -> bytes:
+    raise AssertionError("the client is asked nothing")
+
+
 async def run(
     machine: Mechanism, initial: bytes | None, authenticator: Authenticator, *answers: bytes
 ) -> tuple[Verdict, list[bytes]]:
@@ -140,7 +163,7 @@ async def run(
         challenges.append(challenge)
         return waiting.pop(0)
 
-    verdict = await exchange(machine, initial, ask, authenticator)
+    verdict = await exchange(machine, initial, ask, inquire(authenticator))
     assert not waiting
     return verdict, challenges
 
@@ -182,6 +205,37 @@ async def test_who_does_not_get_in_by_secret(authenticator: Authenticator, user:
     answer = base64.b64encode(cram(user, CHALLENGE))
     verdict, _ = await run(CramMd5Mechanism(CHANNEL), None, authenticator, answer)
     assert verdict == Verdict(None, user, BAD_CREDENTIALS)
+
+
+async def scram(
+    name: str, user: str, authenticator: Authenticator, password: str = PASSWORD, channel: Channel = CHANNEL
+) -> Verdict:
+    """How an exchange with scramp's client ends."""
+    binding = ("tls-server-end-point", END_POINT) if "PLUS" in name else None
+    client = ScramClient([name], user, password, channel_binding=binding)
+    first = client.get_client_first().encode()
+    heard: list[bytes] = []
+
+    async def ask(challenge: bytes) -> bytes:
+        heard.append(base64.b64decode(challenge))
+        if len(heard) == 2:
+            client.set_server_final(heard[1].decode())
+            return b""
+        client.set_server_first(heard[0].decode())
+        return base64.b64encode(client.get_client_final().encode())
+
+    return await exchange(MECHANISMS[name](channel), first, ask, inquire(authenticator))
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-256", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"])
+async def test_scram(authenticator: Authenticator, name: str) -> None:
+    channel = replace(CHANNEL, end_point=END_POINT)
+    assert await scram(name, "alice", authenticator, channel=channel) == Verdict(ALICE, "alice")
+    carol = Login("carol", "example.com")  # without a recoverable secret
+    assert await scram(name, str(carol), authenticator, channel=channel) == Verdict(carol, str(carol))
+    for user in ("mallory", "bob", "alice@example.net", "Alice"):
+        assert await scram(name, user, authenticator, channel=channel) == Verdict(None, user, BAD_CREDENTIALS)
+    assert (await scram(name, "alice", authenticator, "tanstaaf", channel)).login is None
 
 
 @pytest.mark.parametrize("password", ["", "tanstaaf", PASSWORD + " ", PASSWORD.upper(), "x" * 2000])
@@ -272,15 +326,22 @@ class Feeder(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def session(settings: Settings, tls: str = "TLSv1.3", certified: str = "") -> AsyncIterator[Client]:
+async def session(
+    settings: Settings,
+    tls: str = "TLSv1.3",
+    penalties: PenaltyTable | None = None,
+    end_point: bytes | None = None,
+    certified: str = "",
+) -> AsyncIterator[Client]:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=theirs)
     transport, feeder = await loop.create_connection(Feeder, sock=ours)
     stream = feeder.stream = ClientStream(loop, transport, 30.0)
-    peer = Peer("0123456789ab", "192.0.2.1", tls, certified=certified)
+    peer = Peer("0123456789ab", "192.0.2.1", tls, end_point=end_point, certified=certified)
     authenticator = open_authenticator(settings)
-    shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
+    pool = Pool(settings.relay, settings.hostname)
+    shared = Shared(settings, pool, authenticator, lambda: datetime.now(UTC), penalties)
     try:
         yield Client(Authentication(shared, peer, stream, Answers(stream)), peer, stream, reader, writer)
     finally:
@@ -360,11 +421,24 @@ async def test_without_tls_nothing_is_offered_and_nothing_taken(folder: Path) ->
 
 async def test_without_tls_at_most_mechanisms_that_send_no_password(folder: Path) -> None:
     async with session(make_settings(folder, require_tls=False), tls="") as client:
-        assert client.mechanisms == ("CRAM-MD5",)
+        assert client.mechanisms == ("SCRAM-SHA-256", "CRAM-MD5")
         assert await client.auth(GOOD) is replies.ENCRYPTION_REQUIRED
         assert await client.auth(b"LOGIN") is replies.ENCRYPTION_REQUIRED
         assert await client.auth(b"XFOO") is replies.AUTH_UNKNOWN_MECHANISM
         assert client.peer.identity is None
+
+
+async def test_what_binds_the_channel_is_offered_where_its_end_is_known(folder: Path) -> None:
+    settings = make_settings(folder)
+    for tls in ("TLSv1.3", ""):
+        async with session(settings, tls) as client:
+            assert not any("PLUS" in name for name in client.mechanisms)
+    async with session(settings, end_point=END_POINT) as client:
+        assert client.mechanisms == settings.auth.mechanisms
+        step = b"SCRAM-SHA-256 " + base64.b64encode(b"y,,n=alice,r=nonce")
+        assert await client.auth(step) is replies.AUTH_FAILED
+    async with session(make_settings(folder, mechanisms=["SCRAM-SHA-256"]), end_point=END_POINT) as client:
+        assert await client.auth(step, b"*") is replies.AUTH_ABORTED  # it was heard: nothing else was offered
 
 
 async def test_only_mechanisms_of_the_configuration(folder: Path) -> None:
@@ -410,7 +484,7 @@ async def test_the_log_tells_reasons_and_no_secrets(
 
 @pytest.mark.parametrize(("certified", "name"), [("alice", ""), ("alice", "alice"), ("alice@example.com", "alice")])
 async def test_external(authenticator: Authenticator, certified: str, name: str) -> None:
-    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), nobody, authenticator, certified)
+    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), no_answer, inquire(authenticator, certified))
     assert verdict == Verdict(ALICE, name)
 
 
@@ -418,12 +492,8 @@ async def test_external(authenticator: Authenticator, certified: str, name: str)
     ("certified", "name"), [("", ""), ("", "alice"), ("alice", "carol"), ("bob", ""), ("mallory", "mallory")]
 )
 async def test_who_does_not_get_in_by_certificate(authenticator: Authenticator, certified: str, name: str) -> None:
-    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), nobody, authenticator, certified)
+    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), no_answer, inquire(authenticator, certified))
     assert verdict == Verdict(None, name, BAD_CREDENTIALS)
-
-
-async def nobody(challenge: bytes) -> bytes:
-    raise AssertionError("the client is asked nothing")
 
 
 async def test_without_an_issuer_a_token_is_refused(authenticator: Authenticator) -> None:

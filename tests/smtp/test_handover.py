@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from submission.core import replies
+from submission.core.addresses import Login
+from submission.core.transaction import Identity, Via
 from tests.support.noting_relay import Relay, make_pool, obey, running
 from tests.support.submitting import TakingRelay, submitting
 
@@ -66,3 +68,15 @@ async def test_each_message_has_an_id_of_its_own_in_received_and_in_the_log(tmp_
         [message.encode()] for message in written
     ]
     assert len(set(written)) == 3
+
+
+async def test_an_app_password_s_senders_are_the_only_ones(tmp_path: Path, logged: Logged) -> None:
+    relay = Relay()
+    async with running(relay) as pool, submitting(tmp_path, pool) as client:
+        client.session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"), ("scan@example.com",))
+        refusal = b"553 5.7.1 Sender <alice@example.com> is not one of alice@example.com"
+        assert (await client.say(MAIL))[0].startswith(refusal)
+        assert (await client.say(b"MAIL FROM:<>"))[0].startswith(b"553 5.7.1 ")
+        assert (await client.say(b"MAIL FROM:<Scan@example.com>"))[0].startswith(b"250 ")
+    assert [line["reason"] for line in logged() if line["event"] == "message"] == ["sender", "sender"]
+    assert relay.verbs == [[b"EHLO", b"MAIL"]]

@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scramp.core import CBindData
 
 from submission.certificates import make_authority, make_server_certificate
-from submission.smtp.pem import MAX_FILE, CertificateError, read_certificate, read_public_key
+from submission.smtp.pem import MAX_FILE, CertificateError, end_point, read_certificate, read_public_key
 
 NOW = datetime.now(UTC)
 AUTHORITY = make_authority("authority", NOW)
@@ -59,6 +61,38 @@ def test_dates(file: Path) -> None:
     begin, end = f"{certificate.begin:%Y-%m-%d %H:%M}", f"{certificate.end:%Y-%m-%d %H:%M}"
     assert certificate.objection(certificate.begin - moment) == f"is valid from {begin} UTC on only"
     assert certificate.objection(certificate.end + moment) == f"expired at {end} UTC"
+
+
+def signed(
+    key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, algorithm: hashes.SHA256 | hashes.SHA384 | None
+) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.example.com")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=1))
+    return builder.sign(key, algorithm)
+
+
+def as_of_sha1(certificate: x509.Certificate) -> x509.Certificate:
+    """One that says so: nothing signs by it any more."""
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    family = bytes.fromhex("2a864886f70d0101")  # sha1WithRSAEncryption is 5 of it, sha256WithRSAEncryption 11
+    return x509.load_der_x509_certificate(der.replace(family + b"\x0b", family + b"\x05"))
+
+
+def test_the_end_point_is_a_hash_by_the_signature_s_hash_which_is_not_too_old(file: Path) -> None:
+    """Likewise says scramp, which takes it from the DER form by itself."""
+    key = rsa.generate_private_key(65537, 2048)
+    lengths = []
+    for certificate in (MADE.certificate, signed(key, hashes.SHA384()), as_of_sha1(signed(key, hashes.SHA256()))):
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        assert end_point(certificate) == bytes(CBindData.from_der(der))
+        lengths.append(len(end_point(certificate) or b""))
+    assert lengths == [32, 48, 32]
+    file.write_bytes(CHAIN)
+    assert read_certificate(file).end_point == end_point(MADE.certificate)
+
+
+def test_a_signature_without_a_hash_gives_no_end_point() -> None:
+    assert end_point(signed(ed25519.Ed25519PrivateKey.generate(), None)) is None
 
 
 @pytest.mark.parametrize("data", [KEY, CHAIN + KEY, KEY + CHAIN])

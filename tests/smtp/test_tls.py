@@ -12,10 +12,11 @@ import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from scramp.core import CBindData
 
 from submission.config.settings import Sni, Tls, TlsVersion
 from submission.smtp.pem import CertificateError
-from submission.smtp.tls import ServerTls, make_context
+from submission.smtp.tls import ServerTls, make_context, served_end_point
 from tests.support.authority import Authority, put
 from tests.support.client_authority import ClientAuthority
 
@@ -92,6 +93,13 @@ class Connection:
     def exchange(self) -> None:
         self.server.write(b"x")
         assert self.client.read(1) == b"x"
+
+    @property
+    def end_point(self) -> bytes:
+        """The tls-server-end-point as the client has it."""
+        certificate = self.client.getpeercert(binary_form=True)
+        assert certificate
+        return bytes(CBindData.from_der(certificate))
 
     @property
     def serial(self) -> int:
@@ -200,6 +208,31 @@ def test_a_renewal(folder: Path, authority: Authority, version: ssl.TLSVersion, 
     resumed = Connection(front, client, name, before.client.session)
     assert resumed.client.session_reused
     assert resumed.serial == old  # of the session: none was shown again
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", [None, *NAMES[:2]])
+def test_the_end_point_is_that_of_the_certificate_which_the_client_saw(
+    folder: Path, authority: Authority, version: ssl.TLSVersion, name: str | None
+) -> None:
+    tls = server_tls(folder)
+    front, client = tls.context("1.0"), client_context(version)
+    before = Connection(front, client, name)
+    assert served_end_point(before.server) == before.end_point
+    authority.issue(folder, name or NAMES[0])
+    tls.reload(NOW)
+    after = Connection(front, client, name)
+    assert served_end_point(after.server) == after.end_point
+    assert served_end_point(before.server) == before.end_point != after.end_point
+    resumed = Connection(front, client, name, before.client.session)
+    assert resumed.end_point == before.end_point
+    assert served_end_point(resumed.server) is None  # nobody told us which it was
+
+
+def test_a_context_of_others_has_no_end_point(folder: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / f"{NAMES[0]}.pem", folder / f"{NAMES[0]}.key")
+    assert served_end_point(Connection(context, client_context(VERSIONS[-1])).server) is None
 
 
 def rsa_key() -> bytes:
@@ -353,13 +386,13 @@ def test_both_event_loops_take_the_certificate_that_was_chosen(
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=client_context(version), server_hostname=name
         )
-        assert await reader.readline() == b"hello\n"
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        assert await reader.read() == bytes(CBindData.from_der(der))
         writer.close()
         return x509.load_der_x509_certificate(der).serial_number
 
     def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"hello\n")
+        writer.write(served_end_point(writer.get_extra_info("ssl_object")) or b"")
         writer.close()
 
     async def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import socket
+import ssl
 import struct
 from typing import Literal, Self
 
@@ -35,6 +36,12 @@ class Client:
     def port(self) -> int:
         """The port at this end."""
         return int(self._socket.getsockname()[1])
+
+    @property
+    def tls(self) -> ssl.SSLSocket:
+        """What is encrypted."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        return self._socket
 
     def send(self, octets: bytes) -> None:
         """Send octets as they are."""

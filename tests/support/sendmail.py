@@ -35,6 +35,8 @@ from tests.support.network import PATIENCE, free_port, wait_until_accepting
 ROOT = Path(os.environ.get("SENDMAIL_ROOT", "/"))
 BINARY = ROOT / "usr/libexec/sendmail/sendmail"
 CONFIGURATION = ROOT / "usr/share/sendmail/cf"
+MAKEMAP = ROOT / "usr/libexec/sendmail/makemap"
+POPIP = Path(__file__).parents[2] / "contrib/sendmail/popip.m4"
 
 # Called with FOLDER RECIPIENT and the message on standard input. A file appears whole, by rename.
 DELIVER = """\
@@ -82,10 +84,13 @@ class Sendmail:
         mode: str = "interactive",
         milter: int | None = None,
         submission: Path | None = None,
+        popip: str | None = None,
+        access: str | None = None,
     ) -> None:
         """`refusals` is address to reply, as in `{"full@test.example": "4.2.2:452 Mailbox full"}`; `max_size` is in
         octets, `mode` is sendmail's delivery mode, `milter` the port of a filter on 127.0.0.1. With `submission`, a
-        folder with server.pem, server.key and Cyrus SASL's Sendmail.conf, it does STARTTLS and AUTH PLAIN itself."""
+        folder with server.pem, server.key and Cyrus SASL's Sendmail.conf, it does STARTTLS and AUTH PLAIN itself.
+        `popip` is a map of addresses that may relay, `access` the map of access_db instead of our own."""
         self.folder = folder
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +98,15 @@ class Sendmail:
         programs.require_file(BINARY, "sendmail")
         programs.require_file(CONFIGURATION, "sendmail-cf")
         self._lay_out(users, refusals or {})
-        self._configure(mode, TEST_MAX_SIZE=max_size, TEST_MILTER=milter, TEST_SUBMISSION=submission)
+        self._configure(
+            mode,
+            TEST_MAX_SIZE=max_size,
+            TEST_MILTER=milter,
+            TEST_SUBMISSION=submission,
+            POPIP_MAP=popip,
+            TEST_POPIP=POPIP if popip else None,
+            TEST_ACCESS=access,
+        )
 
     @property
     def address(self) -> str:

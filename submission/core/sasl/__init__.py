@@ -5,19 +5,21 @@ either. Where it needs something from there it says so with a step, and is given
 
     start(initial)         -> Step     initial response, or None where the client sent none
     respond(data)          -> Step     the client's answer to the last Challenge
-    resolve(answer)        -> Step     the answer to the last CheckPassword, FetchSecret, CheckToken or
-                              CheckCertificate
+    resolve(answer)        -> Step     the answer to the last question: one of those in `Question`
 
 A machine ends with Success or Failure and is not used again. Any bytes whatever give a Step, never an exception.
-For a login that doesn't exist the shell answers `False` or `None`, and the machine spends the same work as for a
-wrong password before it fails.
+For a login that doesn't exist the shell answers `False`, `None` or keys that fit no password, and the machine spends
+the same work as for a wrong password before it fails.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from submission.core.sasl.scram_keys import ScramKeys
 
 MAX_RESPONSE = 12288
 """Octets of a base64 line that a server must take (RFC 4954 section 4)."""
@@ -28,6 +30,8 @@ class Need(Enum):
 
     PASSWORD = "the password's hash"  # noqa: S105
     SECRET = "the password itself"  # noqa: S105
+    SCRAM_SHA_256 = "keys for SCRAM-SHA-256"
+    SCRAM_SHA_1 = "keys for SCRAM-SHA-1"
     NOTHING = "nothing but the login, for somebody else vouches for the client"
 
 
@@ -37,6 +41,8 @@ class Channel:
 
     nonce: bytes = field(repr=False)  # registry.make_nonce
     realm: str = ""  # ours, for names without one
+    end_point: bytes | None = None  # tls-server-end-point of this connection (RFC 5929 section 4), where it has one
+    offers_binding: bool = False  # whether the client was offered a mechanism that binds the channel
     scope: str = ""  # what a token has to be good for (RFC 6749 section 3.3), for the client whose token isn't
     openid_configuration: str = ""  # URL where that client reads how to get a better one, likewise
 
@@ -64,6 +70,14 @@ class FetchSecret:
     """Ask the store for the login's recoverable password; pass its bytes, or None, to `resolve`."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchKeys:
+    """Ask the store for the login's SCRAM keys; pass them to `resolve`, or some that nobody can log in with."""
+
+    name: str
+    need: Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +119,17 @@ class Failure:
     name: str = ""
 
 
-Question: TypeAlias = CheckPassword | FetchSecret | CheckToken | CheckCertificate
+Question: TypeAlias = CheckPassword | FetchSecret | FetchKeys | CheckToken | CheckCertificate
 Step: TypeAlias = Challenge | Question | Success | Failure
+
+Answer: TypeAlias = "bool | bytes | ScramKeys | None"
+"""What the shell may answer to a question."""
 
 BAD_CREDENTIALS = "bad-credentials"
 MALFORMED = "malformed"
 AUTHZID_REFUSED = "authzid-refused"
+BINDING_REFUSED = "binding-refused"
+"""The client is bound to another channel than ours: it can't do otherwise, or somebody is in the middle."""
 
 
 class Mechanism(Protocol):
@@ -131,5 +150,5 @@ class Mechanism(Protocol):
     def respond(self, data: bytes) -> Step:
         """Go on with the client's answer to the last Challenge."""
 
-    def resolve(self, answer: bool | bytes | None) -> Step:
+    def resolve(self, answer: Answer) -> Step:
         """Go on with the answer to the last question."""

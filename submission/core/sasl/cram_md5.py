@@ -13,6 +13,7 @@ from typing import ClassVar
 from submission.core.sasl import (
     BAD_CREDENTIALS,
     MALFORMED,
+    Answer,
     Challenge,
     Channel,
     Failure,
@@ -55,7 +56,7 @@ class CramMd5Mechanism:
         self._name, self._digest = name, digest
         return FetchSecret(name)
 
-    def resolve(self, answer: bool | bytes | None) -> Step:
+    def resolve(self, answer: Answer) -> Step:
         """Compare the client's digest with the one that the login's password gives."""
         name, self._name = self._name, None
         if name is None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, Channel, CheckPassword, Failure, Need, Step, Success
+from submission.core.sasl import (
+    BAD_CREDENTIALS,
+    MALFORMED,
+    Answer,
+    Channel,
+    CheckPassword,
+    Failure,
+    Need,
+    Step,
+    Success,
+)
 from submission.core.sasl.decoding import decode_password
 
 
@@ -17,7 +27,7 @@ class PasswordMechanism:
     def __init__(self, _channel: Channel) -> None:
         self._asked_for: str | None = None
 
-    def resolve(self, answer: bool | bytes | None) -> Step:
+    def resolve(self, answer: Answer) -> Step:
         """Succeed where the store said True to the question that was asked, and to nothing else."""
         name, self._asked_for = self._asked_for, None
         if name is None:

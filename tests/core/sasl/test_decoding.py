@@ -1,8 +1,10 @@
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission.core.sasl.decoding import MAX_NAME, MAX_PASSWORD, decode_name, decode_password
+from submission.core.sasl.decoding import MAX_NAME, MAX_PASSWORD, decode_base64, decode_name, decode_password
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=100))
@@ -23,3 +25,13 @@ def test_the_bounds_are_octets() -> None:
     assert decode_name("é".encode() * (MAX_NAME // 2 + 1)) is None
     assert decode_password(b"p" * MAX_PASSWORD) is not None
     assert decode_password(b"p" * (MAX_PASSWORD + 1)) is None
+
+
+@given(st.binary(max_size=100))
+def test_base64_comes_back(data: bytes) -> None:
+    assert decode_base64(base64.b64encode(data)) == data
+
+
+@pytest.mark.parametrize("text", [b"a", b"YQ", b"YR==", b"YQ==YQ==", b"YQ=", b" YQ==", b"YQ==\n", b"Y-Q=", b"\xff"])
+def test_base64_has_one_way_to_write_it(text: bytes) -> None:
+    assert decode_base64(text) is None

@@ -6,36 +6,77 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission.core.sasl import Challenge, Channel, Failure, Need, Step, Success
-from submission.core.sasl.registry import MECHANISMS, USUAL, make_nonce
+from submission.core.sasl import (
+    Answer,
+    Challenge,
+    Channel,
+    CheckToken,
+    Failure,
+    FetchKeys,
+    Need,
+    Question,
+    Step,
+    Success,
+)
+from submission.core.sasl.registry import MECHANISMS, USUAL, make_nonce, works_without_tls
+from submission.core.sasl.scram_keys import ScramKeys
 
 NONCE = make_nonce(bytes(range(16)), 1795234567.9, "mail.example.com")
+CHANNEL = Channel(NONCE, "example.com", bytes(32))
 
 BEARER = (b"n,a=alice,", b"user=alice", b"auth=Bearer abc")
 
 # Anything at all, and things that come near to a message of some mechanism.
-RESPONSES = st.binary(max_size=64) | st.builds(
-    lambda parts, joint: joint.join(parts),
-    st.lists(st.sampled_from([b"", b"alice", b"secret", b"0" * 32, b"\xff", b"\0", *BEARER]), max_size=5),
-    st.sampled_from([b"\0", b" ", b"", b"\x01"]),
+PROOFS = [b",p=" + b"A" * 43 + b"=", b",p=" + b"A" * 27 + b"="]
+SCRAM = [b"n,,", b"y,,", b"p=tls-server-end-point,,", b"a=alice,", b"n=alice,", b"r=x", b"r=x" + NONCE, b"c=biws,"]
+DIGEST = [b'username="alice"', b'nonce="' + NONCE + b'"', b"nc=00000001", b"cnonce=x", b'digest-uri="smtp/x"']
+RESPONSES = (
+    st.binary(max_size=64)
+    | st.builds(
+        lambda parts, joint: joint.join(parts),
+        st.lists(st.sampled_from([b"", b"alice", b"secret", b"0" * 32, b"\xff", b"\0", *BEARER]), max_size=5),
+        st.sampled_from([b"\0", b" ", b"", b"\x01"]),
+    )
+    | st.lists(st.sampled_from([*SCRAM, *PROOFS]), max_size=6).map(b"".join)
+    | st.permutations([*DIGEST, b"response=" + b"0" * 32]).map(b",".join)
+    | st.just(b"n,,n=alice,r=x")
+    | st.just(b"p=tls-server-end-point,,n=alice,r=x")
+    | st.just(b"c=biws,r=x" + NONCE + PROOFS[0])
+    | st.just(b"n,a=alice,\x01auth=Bearer abc\x01\x01")
+    | st.just(b"user=alice\x01auth=Bearer abc\x01\x01")
+)
+ANSWERS: st.SearchStrategy[Answer] = (
+    st.sampled_from([False, None, b"", b"guess"])
+    | st.binary(max_size=80)
+    | st.builds(ScramKeys, st.binary(min_size=1), st.integers(4096, 9999), st.binary(), st.binary())
 )
 
 
 def test_names() -> None:
-    assert list(MECHANISMS) == ["PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2"]
-    assert set(USUAL) <= set(MECHANISMS)
+    assert list(MECHANISMS) == [
+        *("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"),
+        *("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5"),
+        *("EXTERNAL", "OAUTHBEARER", "XOAUTH2"),
+    ]
     assert all(name == mechanism.NAME for name, mechanism in MECHANISMS.items())
+    assert set(USUAL) < set(MECHANISMS)
 
 
-def test_what_is_sent_and_what_is_stored() -> None:
-    assert {name: (mechanism.SENDS_PASSWORD, mechanism.NEED) for name, mechanism in MECHANISMS.items()} == {
-        "PLAIN": (True, Need.PASSWORD),
-        "LOGIN": (True, Need.PASSWORD),
-        "CRAM-MD5": (False, Need.SECRET),
-        "EXTERNAL": (False, Need.NOTHING),
-        "OAUTHBEARER": (True, Need.NOTHING),
-        "XOAUTH2": (True, Need.NOTHING),
-    }
+def test_what_is_sent() -> None:
+    sending = [name for name, mechanism in MECHANISMS.items() if mechanism.SENDS_PASSWORD]
+    assert sending == ["PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"]
+
+
+def test_a_password_is_sent_if_its_hash_is_what_is_needed() -> None:
+    for mechanism in MECHANISMS.values():
+        if mechanism.NEED is not Need.NOTHING:
+            assert mechanism.SENDS_PASSWORD is (mechanism.NEED is Need.PASSWORD)
+
+
+def test_what_works_without_tls() -> None:
+    assert [name for name in MECHANISMS if works_without_tls(name)] == [
+        *("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5")
+    ]
 
 
 def test_a_nonce_holds_randomness_time_and_host() -> None:
@@ -49,30 +90,32 @@ def test_a_nonce_is_a_message_identifier(random: bytes, now: float) -> None:
 
 
 @pytest.mark.parametrize("name", MECHANISMS)
-@given(
-    initial=st.none() | RESPONSES,
-    responses=st.lists(RESPONSES, min_size=4, max_size=4),
-    answer=st.sampled_from([False, None, b"", b"guess"]) | st.binary(max_size=80),
-)
+@given(initial=st.none() | RESPONSES, responses=st.lists(RESPONSES, min_size=4, max_size=4), answer=ANSWERS)
 def test_no_bytes_raise_and_none_get_in(
-    name: str, initial: bytes | None, responses: list[bytes], answer: bool | bytes | None
+    name: str, initial: bytes | None, responses: list[bytes], answer: Answer
 ) -> None:
-    mechanism = MECHANISMS[name](Channel(NONCE))
+    mechanism = MECHANISMS[name](CHANNEL)
     step: Step = mechanism.start(initial)
     for response in responses:
+        if isinstance(step, Question):
+            asked, step = step, mechanism.resolve(answer)
+            if isinstance(asked, CheckToken):  # the client is told why
+                assert isinstance(step, Challenge)
+            elif not isinstance(asked, FetchKeys):
+                assert step == Failure("bad-credentials", asked.name)
         if isinstance(step, Challenge):
             step = mechanism.respond(response)
-    if not isinstance(step, (Challenge, Success, Failure)):
-        asked, step = step, mechanism.resolve(answer)
-        if isinstance(step, Challenge):  # why the token is refused
-            step = mechanism.respond(responses[0])
-        assert step == Failure("bad-credentials", asked.name)
+    if isinstance(step, Question):
+        step = mechanism.resolve(None)
+    if isinstance(step, Challenge):
+        step = mechanism.respond(b"\x01")
     assert isinstance(step, Failure)
 
 
 @pytest.mark.parametrize("name", MECHANISMS)
-@given(calls=st.lists(st.tuples(st.sampled_from(["start", "respond", "resolve"]), RESPONSES), max_size=8))
-def test_calls_out_of_order_do_no_harm(name: str, calls: list[tuple[str, bytes]]) -> None:
-    mechanism = MECHANISMS[name](Channel(NONCE))
-    for call, argument in calls:
+@given(calls=st.lists(st.sampled_from(["start", "respond", "resolve"]), max_size=8), data=st.data())
+def test_calls_out_of_order_do_no_harm(name: str, calls: list[str], data: st.DataObject) -> None:
+    mechanism = MECHANISMS[name](CHANNEL)
+    for call in calls:
+        argument = data.draw(ANSWERS if call == "resolve" else RESPONSES)
         assert not isinstance(getattr(mechanism, call)(argument), Success)

@@ -1,0 +1,87 @@
+"""Whose name a user may send in, and to which forms of a recipient: the rules, without knowing who asks or why.
+
+A login may send as
+
+    any     whoever it says
+    realm   any address of its realm's domain
+    own     its own address, `user@realm`, also with a tag (`user+anything@realm`)
+
+and, by a line of [[policy.senders]], as further addresses and whole domains (`@list.example.com`). The rule for the
+envelope and that for the From field are two. The null sender is nobody's name, so it is always allowed. The case of
+ASCII letters doesn't matter: mail programs change it, and no host that we relay to tells `Alice` from `alice`. Other
+letters have to be the same octets, for folding them makes different names equal.
+
+A client that sends as nobody in particular (from a static network, or to a relay domain) is under no rule of these:
+what it may do is decided by where it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from submission.core.addresses import Login, Mailbox
+from submission.core.replies import Reply, own
+
+SenderRule: TypeAlias = Literal["any", "realm", "own"]
+
+_REWRITTEN = re.compile(rb'[%!@:"\\]')
+"""In a local part: what sendmail takes for a further address to send to, once the domain is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRules:
+    """The rules of an installation. `more` is user to addresses and `@domain`s, all in lower case."""
+
+    envelope: SenderRule = "any"
+    from_field: SenderRule = "any"
+    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_enforced: bool = True
+    """Where False, a refusal is only logged."""
+
+    def allows_sender(self, login: Login, sender: Mailbox) -> bool:
+        """Whether a login may name this address in MAIL."""
+        return not sender.text or self._allows(self.envelope, login, sender.text)
+
+    def allows_from(self, login: Login, addresses: Iterable[bytes]) -> bool:
+        """Whether a login may name these addresses in From; none at all is for the field's own rule to judge."""
+        return all(self._allows(self.from_field, login, address) for address in addresses)
+
+    def _allows(self, rule: SenderRule, login: Login, address: bytes) -> bool:
+        if rule == "any":
+            return True
+        local, _, domain = address.lower().rpartition(b"@")
+        user, realm = login.user.encode().lower(), login.realm.encode().lower()
+        if not local:
+            return False
+        if domain == realm and (rule == "realm" or is_own(local, user)):
+            return True
+        more = (each.encode().rpartition(b"@") for each in self.more.get(str(login).lower(), ()))
+        return any(domain == of_domain and (not name or is_own(local, name)) for name, _, of_domain in more)
+
+
+def is_own(local: bytes, user: bytes) -> bool:
+    """Whether a local part is a user's, with a tag or without."""
+    return local == user or (local.startswith(user + b"+") and len(local) > len(user) + 1)
+
+
+def refuse_sender(address: Mailbox, login: Login) -> Reply:
+    """The reply to a sender that a login may not name."""
+    return own(553, "7.1", f"Sender <{_shown(address.text)}> is not one of {_shown(str(login).encode())}")
+
+
+def refuse_from(address: bytes, login: Login) -> Reply:
+    """The reply to a message whose From a login may not name."""
+    return own(553, "7.1", f"From <{_shown(address)}> is not one of {_shown(str(login).encode())}")
+
+
+def is_rewritten(recipient: Mailbox) -> bool:
+    """Whether sendmail might find another recipient in this one: percent, bang, route, or an @ in quotes."""
+    return _REWRITTEN.search(recipient.local) is not None
+
+
+def _shown(text: bytes) -> str:
+    """For a reply: ASCII that stays on its line."""
+    return "".join(char if "!" <= char <= "~" else "?" for char in text.decode("utf-8", "replace"))[:200]

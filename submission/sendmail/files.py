@@ -1,0 +1,176 @@
+"""The table as files for sendmail, for where it shall ask nobody: a text map, or its access file with makemap.
+
+A text map is read by sendmail at each lookup: `192.0.2.50|joe@example.com`. The access file is the admin's own, so what
+is ours stands in it between two marks, and only that is replaced:
+
+    10.0.0.1	REJECT                       other people's lines stay where they are
+    # BEGIN submission-proxy ...
+    From:spam@example.net	REJECT           PATH.static, as it is
+    Connect:192.0.2.50	RELAY                the table
+    # END submission-proxy
+
+A key that is in other people's lines or in PATH.static isn't written again: the admin's word stands. Both files, and
+the database that makemap makes, appear whole, by rename; nothing is written where nothing changed. All of it blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+BEGIN = "# BEGIN submission-proxy: lines up to END are replaced, put your own outside or into {static}\n"
+END = "# END submission-proxy\n"
+MAX_FILE = 64 << 20
+"""Octets of a file that is read."""
+PATIENCE = 60.0
+"""Seconds that makemap may take."""
+
+_BLOCK = re.compile(r"^# BEGIN submission-proxy.*?^# END submission-proxy[^\n]*\n?", re.MULTILINE | re.DOTALL)
+_MARK = re.compile(r"^# (BEGIN|END) submission-proxy", re.MULTILINE)
+_MAKEMAP = ("/usr/sbin", "/usr/libexec/sendmail", "/usr/lib/sendmail")
+_TAGS = ("connect:", "")
+_UNSAFE = re.compile(r"[^!-{}~]")
+
+
+class MapError(Exception):
+    """A file can't be written. The text tells the admin which, why, and what to do."""
+
+
+def key_of(address: str) -> str:
+    """An address as sendmail names it: IPv6 with its tag, and not compressed."""
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address):
+        groups = ":".join(format(int(group, 16), "x") for group in parsed.exploded.split(":"))
+        return f"IPv6:{groups}"
+    return str(parsed)
+
+
+def write_text_map(path: Path, users: Mapping[str, str]) -> bool:
+    """Write address and user a line. Returns whether anything changed. Raises MapError."""
+    lines = (f"{key_of(address).lower()}|{_UNSAFE.sub('?', user) or '?'}\n" for address, user in sorted(users.items()))
+    text = "".join(lines)
+    with _translated(path):
+        if _read(path) == text:
+            return False
+        with _replacing(path) as temporary:
+            temporary.write_text(text)
+    return True
+
+
+def write_access_map(path: Path, addresses: Iterable[str]) -> bool:
+    """Bring the access file and its database up to date. Returns whether anything changed. Raises MapError."""
+    static = path.with_name(f"{path.name}.static")
+    with _translated(path):
+        before = _read(path)
+        text = merge(before or "", _read(static) or "", static.name, addresses)
+        database = path.with_name(f"{path.name}.db")
+        if text == before and database.exists():
+            return False
+        with _replacing(path) as temporary:
+            temporary.write_text(text, "utf-8", "surrogateescape")
+            _make_map(temporary, database)
+    return True
+
+
+def merge(before: str, static: str, static_name: str, addresses: Iterable[str]) -> str:
+    """The access file's text: other people's lines, and our block with the static ones. Raises MapError."""
+    others = _BLOCK.sub("", before, count=1)
+    if _MARK.search(others):
+        raise MapError("has a BEGIN or END submission-proxy without the other: remove what is left of that block")
+    if static and not static.endswith("\n"):
+        static += "\n"
+    taken = set(_keys(others)) | set(_keys(static))
+    ours = [
+        f"Connect:{key_of(address)}\tRELAY\n"
+        for address in sorted(addresses)
+        if not any(f"{tag}{key_of(address).lower()}" in taken for tag in _TAGS)
+    ]
+    block = "".join((BEGIN.format(static=static_name), static, *ours, END))
+    if _BLOCK.search(before):
+        return _BLOCK.sub(lambda _: block, before, count=1)
+    return before + ("\n" if before and not before.endswith("\n") else "") + block
+
+
+def _keys(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        words = line.split(None, 1)
+        if words and not words[0].startswith("#"):
+            yield words[0].lower()
+
+
+def _make_map(source: Path, database: Path) -> None:
+    """Make the database beside, and put it into its place. Raises MapError."""
+    program = shutil.which("makemap", path=os.pathsep.join((os.environ.get("PATH", ""), *_MAKEMAP)))
+    if program is None:
+        raise MapError("needs makemap, which is sendmail's and isn't here")
+    made = source.with_name(f"{source.name}.db")
+    try:
+        with source.open("rb") as lines:
+            result = subprocess.run(  # noqa: S603 - the program is sendmail's, the name is ours
+                [program, "hash", str(source)], stdin=lines, capture_output=True, timeout=PATIENCE, check=False
+            )
+        if result.returncode or not made.exists():
+            said = result.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise MapError(f"makemap failed: {said[-1] if said else result.returncode}")
+        if database.exists():
+            _copy_owner(database, made)
+        made.replace(database)
+    except subprocess.TimeoutExpired:
+        raise MapError(f"makemap took more than {PATIENCE:.0f} s") from None
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str | None:
+    """The file's text, None where there is none."""
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        return None
+    if len(octets) > MAX_FILE:
+        raise MapError(f"is larger than {MAX_FILE >> 20} MiB")
+    return octets.decode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file to write instead, that takes the path's place once it is whole, with the owner and mode of the old one."""
+    path = path.resolve()  # a symbolic link stays one
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        yield temporary
+        if path.exists():
+            _copy_owner(path, temporary)
+        else:
+            temporary.chmod(0o644)
+        os.fsync(descriptor)
+        temporary.replace(path)
+    finally:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+
+
+def _copy_owner(old: Path, new: Path) -> None:
+    status = old.stat()
+    if os.geteuid() == 0:
+        os.chown(new, status.st_uid, status.st_gid)
+    new.chmod(status.st_mode & 0o7777)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MapError(f"{path}: {error.strerror}") from error
+    except MapError as error:
+        raise MapError(f"{path}: {error}") from error.__cause__

@@ -1,0 +1,91 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from submission.core.addresses import NULL, Login, Mailbox, parse_mailbox
+from submission.core.policy import SenderRules, is_rewritten, refuse_from, refuse_sender
+
+ALICE = Login("alice", "example.com")
+MORE = {"alice@example.com": ("info@example.com", "@list.example.com")}
+
+
+def mailbox(text: bytes) -> Mailbox:
+    parsed = parse_mailbox(text)
+    assert parsed is not None
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("sender", "realm", "own"),
+    [
+        (b"alice@example.com", True, True),
+        (b"Alice@Example.COM", True, True),
+        (b"alice+news@example.com", True, True),
+        (b"alice+@example.com", True, False),
+        (b"bob@example.com", True, False),
+        (b"alicette@example.com", True, False),
+        (b"info@example.com", True, True),
+        (b"info+x@example.com", True, True),
+        (b"anybody@list.example.com", True, True),
+        (b"anybody@sub.list.example.com", False, False),
+        (b"alice@example.com.evil.example", False, False),
+        (b"alice@badexample.com", False, False),
+        (b"alice@example.org", False, False),
+        (b"alice", False, False),
+        (b'"alice@example.com"@evil.example', False, False),
+        (b"alice@[192.0.2.1]", False, False),
+    ],
+)
+def test_as_whom_a_login_may_send(sender: bytes, realm: bool, own: bool) -> None:
+    parsed = mailbox(sender)
+    assert SenderRules().allows_sender(ALICE, parsed)
+    assert SenderRules("realm", "any", MORE).allows_sender(ALICE, parsed) == realm
+    assert SenderRules("own", "any", MORE).allows_sender(ALICE, parsed) == own
+    assert SenderRules("any", "own", MORE).allows_from(ALICE, [parsed.text]) == own
+
+
+def test_somebody_else_s_lines_are_not_one_s_own() -> None:
+    assert not SenderRules("own", "own", MORE).allows_sender(
+        Login("alice", "example.org"), mailbox(b"info@example.com")
+    )
+
+
+def test_the_null_sender_is_nobody_s_name() -> None:
+    assert SenderRules("own", "own").allows_sender(ALICE, NULL)
+
+
+def test_each_address_of_from_has_to_be_allowed() -> None:
+    rules = SenderRules("any", "own", MORE)
+    assert rules.allows_from(ALICE, [])
+    assert rules.allows_from(ALICE, [b"alice@example.com", b"info@example.com"])
+    assert not rules.allows_from(ALICE, [b"alice@example.com", b"ceo@example.com"])
+
+
+def test_the_reply_names_the_address_and_the_user() -> None:
+    reply = refuse_sender(mailbox("caf\u00e9@example.org".encode()), ALICE)
+    assert reply.text == "553 5.7.1 Sender <caf?@example.org> is not one of alice@example.com"
+    assert refuse_from(b"x\r\n250 ok@y", ALICE).text == "553 5.7.1 From <x??250?ok@y> is not one of alice@example.com"
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [b"a%b@example.com", b"b!a@example.com", b'"a@b"@example.com', b'"a:b"@example.com', b'"a"@example.com'],
+)
+def test_forms_that_sendmail_would_send_elsewhere(recipient: bytes) -> None:
+    assert is_rewritten(mailbox(recipient))
+
+
+@pytest.mark.parametrize(
+    "recipient", [b"a.b+c@example.com", b"o'neil@example.com", b"postmaster", "caf\u00e9@x.y".encode()]
+)
+def test_forms_that_are_what_they_seem(recipient: bytes) -> None:
+    assert not is_rewritten(mailbox(recipient))
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_no_octets_are_somebody_else_s_address(local: bytes, domain: bytes) -> None:
+    text = local + b"@" + domain
+    rules = SenderRules("own", "own")
+    if rules.allows_from(ALICE, [text]):
+        assert text.lower().startswith(b"alice")
+        assert text.lower().endswith(b"@example.com")

@@ -1,0 +1,121 @@
+"""Maps as files, read by a real sendmail; what belongs to others in them stays."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from submission.sendmail.files import MapError, key_of, merge, write_access_map, write_text_map
+from tests.sendmail.test_socketmap import reply_to_recipient
+from tests.support import programs
+from tests.support.sendmail import MAKEMAP, Sendmail
+
+ABROAD, LOCAL = "bob@elsewhere.example", "alice@test.example"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def makemap(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs.require_file(MAKEMAP, "sendmail")
+    monkeypatch.setenv("PATH", f"{MAKEMAP.parent}:{os.environ['PATH']}")
+
+
+def test_addresses_as_sendmail_names_them() -> None:
+    assert key_of("192.0.2.50") == "192.0.2.50"
+    assert key_of("2001:db8::50") == "IPv6:2001:db8:0:0:0:0:0:50"
+
+
+def test_a_text_map_is_written_when_something_changed(tmp_path: Path) -> None:
+    path = tmp_path / "popip"
+    assert write_text_map(path, {"192.0.2.50": "joe@example.com", "2001:db8::50": "a b|c\n"})
+    assert path.read_text() == "192.0.2.50|joe@example.com\nipv6:2001:db8:0:0:0:0:0:50|a?b?c?\n"
+    before = path.stat()
+    assert not write_text_map(path, {"192.0.2.50": "joe@example.com", "2001:db8::50": "a b|c\n"})
+    assert path.stat() == before
+    path.chmod(0o640)
+    assert write_text_map(path, {})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert names(tmp_path) == ["popip"]
+
+
+def test_a_real_sendmail_reads_the_text_map_at_each_question(tmp_path: Path) -> None:
+    path = tmp_path / "popip"
+    with Sendmail(tmp_path / "sendmail", popip=f"text -T<TMPF> -k0 -v1 -z| {path}") as sendmail:
+        assert reply_to_recipient(sendmail.port, "127.0.0.8", ABROAD)[0] in (550, 451)
+        write_text_map(path, {"127.0.0.8": "joe@example.com"})
+        assert reply_to_recipient(sendmail.port, "127.0.0.8", ABROAD)[0] == 250
+        assert reply_to_recipient(sendmail.port, "127.0.0.9", ABROAD)[0] == 550
+        write_text_map(path, {})
+        assert reply_to_recipient(sendmail.port, "127.0.0.8", ABROAD)[0] == 550
+        assert reply_to_recipient(sendmail.port, "127.0.0.8", LOCAL)[0] == 250
+
+
+def test_a_real_sendmail_with_the_access_file_that_makemap_makes(tmp_path: Path, makemap: None) -> None:
+    path = tmp_path / "access"
+    path.write_text("Connect:127.0.0.7\tREJECT\n")
+    path.with_name("access.static").write_text("Connect:127.0.0.6\tRELAY")
+    assert write_access_map(path, ["127.0.0.7"])
+    with Sendmail(tmp_path / "sendmail", access=f"hash -T<TMPF> {path}") as sendmail:
+        assert reply_to_recipient(sendmail.port, "127.0.0.6", ABROAD)[0] == 250
+        assert reply_to_recipient(sendmail.port, "127.0.0.8", ABROAD)[0] == 550
+        assert write_access_map(path, ["127.0.0.7", "127.0.0.8"])
+        assert not write_access_map(path, ["127.0.0.8", "127.0.0.7"])
+        assert reply_to_recipient(sendmail.port, "127.0.0.8", ABROAD)[0] == 250
+        assert write_access_map(path, [])
+        assert reply_to_recipient(sendmail.port, "127.0.0.8", ABROAD)[0] == 550
+    assert path.read_text().startswith("Connect:127.0.0.7\tREJECT\n# BEGIN")
+    assert names(tmp_path) == ["access", "access.db", "access.static", "sendmail"]
+
+
+def test_where_makemap_refuses_nothing_is_replaced(tmp_path: Path, makemap: None) -> None:
+    path = tmp_path / "access"
+    assert write_access_map(path, ["192.0.2.50"])
+    text, database = path.read_bytes(), path.with_name("access.db").read_bytes()
+    path.with_name("access.static").write_text("one-word\n")
+    with pytest.raises(MapError, match=r"access: makemap failed: .*one-word|access: makemap failed: .*line"):
+        write_access_map(path, ["192.0.2.50", "192.0.2.51"])
+    assert (path.read_bytes(), path.with_name("access.db").read_bytes()) == (text, database)
+    assert names(tmp_path) == ["access", "access.db", "access.static"]
+
+
+def test_without_makemap_the_admin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("submission.sendmail.files._MAKEMAP", ())
+    with pytest.raises(MapError, match="needs makemap"):
+        write_access_map(tmp_path / "access", [])
+    assert names(tmp_path) == []
+
+
+def test_half_a_block_is_the_admin_s_to_mend() -> None:
+    with pytest.raises(MapError, match="without the other"):
+        merge("# BEGIN submission-proxy\n192.0.2.1\tRELAY\n", "", "access.static", [])
+
+
+LINES = st.lists(
+    st.sampled_from(["10.0.0.1\tREJECT", "# note", "", "From:a@b\tOK", "Connect:192.0.2.1\tREJECT"]), max_size=4
+)
+
+
+@given(LINES, LINES, LINES, st.sets(st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1"])), st.booleans())
+def test_other_people_s_lines_survive_whatever_was_there(
+    above: list[str], below: list[str], static: list[str], addresses: set[str], ends: bool
+) -> None:
+    lines = "\n".join(static)
+    before = (
+        "".join(f"{line}\n" for line in above) + merge("", "", "s", ["192.0.2.9"]) + "".join(f"{x}\n" for x in below)
+    )
+    text = merge(before, lines, "s", addresses)
+    assert text.splitlines()[: len(above)] == above
+    assert text.splitlines()[len(text.splitlines()) - len(below) :] == below
+    assert merge(text, lines, "s", addresses) == text
+    keys = [line.split("\t")[0].lower() for line in text.splitlines() if line.endswith("\tRELAY")]
+    assert len(keys) == len(set(keys))
+    rejects = "Connect:192.0.2.1\tREJECT" in (*above, *below, *static)
+    assert ("connect:192.0.2.1" in keys) == ("192.0.2.1" in addresses and not rejects)
+    assert "connect:192.0.2.9" not in keys
