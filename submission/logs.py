@@ -20,7 +20,6 @@ here can tell: callers never pass a secret.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import logging
@@ -63,12 +62,12 @@ def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> 
 
 def event(name: str, /, **fields: object) -> None:
     """Log that something happened. `name` and the keys are fixed words of ours."""
-    _output.write({"event": name, **fields})
+    _output.write(name, fields)
 
 
 def failure(name: str, error: BaseException, /, **fields: object) -> None:
     """Log an exception that nobody expected, without its traceback but with the places it came through."""
-    _output.write({"event": name, **fields, **_describe(error)})
+    _output.write(name, fields | _describe(error))
 
 
 class _Output:
@@ -79,22 +78,23 @@ class _Output:
         self._stream = stream
         self._has_time = not _is_journal(stream)
 
-    def write(self, fields: dict[str, object]) -> None:
-        if self._has_time:
-            now = time.time()
-            second = int(now)
-            fields = {"time": f"{_second(second)}.{int((now - second) * 1000):03d}Z", **fields}
-        line = self._form(fields) + "\n"
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more: mail goes on without a log
+    def write(self, name: str, fields: Mapping[str, object]) -> None:
+        now = time.time()
+        second = int(now)
+        start = {"time": f"{_second(second)}.{int((now - second) * 1000):03d}Z"} if self._has_time else {}
+        line = self._form({**start, "event": name, **fields}) + "\n"
+        try:
             self._stream.write(line)
             self._stream.flush()
+        except (OSError, ValueError):  # nobody reads it any more: mail goes on without a log
+            pass
 
 
 class _Foreign(logging.Handler):
     """Takes what another library logs through the standard library."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _output.write(_foreign(record))
+        _output.write("log", _foreign(record))
 
 
 @functools.lru_cache(maxsize=1)  # many lines fall into one second
@@ -104,22 +104,27 @@ def _second(second: int) -> str:
 
 def _foreign(record: logging.LogRecord) -> dict[str, object]:
     """The fields of what another library logged."""
-    fields: dict[str, object] = {"event": "log", "level": record.levelname, "logger": record.name}
+    fields: dict[str, object] = {"level": record.levelname, "logger": record.name}
     fields["text"] = record.getMessage()
     error = record.exc_info[1] if record.exc_info else None
     return fields | _describe(error) if error else fields
 
 
 def _logfmt(fields: Mapping[str, object]) -> str:
-    parts = []
-    for key, value in fields.items():
-        if value is None:
-            continue
-        text = _text(value)
-        if type(value) is not int and (key in _QUOTED_KEYS or not _BARE.fullmatch(text)):
-            text = '"' + _ESCAPED.sub(_escape, text) + '"'
-        parts.append(f"{key}={text}")
-    return " ".join(parts)
+    return " ".join(
+        [
+            f"{key}={value}" if type(value) is int else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
+            for key, value in fields.items()
+            if value is not None
+        ]
+    )
+
+
+@functools.lru_cache(maxsize=256)  # a client's values come line after line
+def _written(text: str, is_quoted: bool) -> str:
+    if not is_quoted and _BARE.fullmatch(text):
+        return text
+    return '"' + _ESCAPED.sub(_escape, text) + '"'
 
 
 def _json(fields: Mapping[str, object]) -> str:

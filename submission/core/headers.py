@@ -59,7 +59,7 @@ def received(hop: Hop, when: datetime, client: Client | None = None) -> bytes:
     tls = f" ({hop.tls} {hop.cipher})" if hop.tls else ""
     return (
         f"Received: {source}by {hop.hostname} with {hop.protocol}{tls}\r\n"
-        f"\tid {hop.message_id}; {_date(when.replace(microsecond=0), when.utcoffset())}\r\n"
+        f"\tid {hop.message_id}; {_date(when, when.utcoffset())}\r\n"
     ).encode()
 
 

@@ -55,7 +55,7 @@ def set_password(
         if record is None and not may_create:
             raise NoSuchUserError(login)
         kept = record or Record(login)
-        return replace(made, is_disabled=kept.is_disabled, app_passwords=kept.app_passwords)
+        return reseal(sealer, replace(made, is_disabled=kept.is_disabled, app_passwords=kept.app_passwords))
 
     store.change(login, change)
 
@@ -79,6 +79,17 @@ def make_record(store: Store, sealer: Sealer | None, login: Login, password: str
         return Record(login, clear=prepared)
     record = renew(Record(login), prepared)
     return replace(record, secret=sealer.seal(prepared, login, SECRET)) if sealer and keep_secret else record
+
+
+def reseal(sealer: Sealer | None, record: Record) -> Record:
+    """The record with its secret under the key that seals now; to be called inside of the store's transaction.
+
+    Between the sealing of a secret and its transaction a rekey may have come and gone, and thrown the old key away.
+    """
+    if sealer is None or not record.secret or sealer.is_current(record.secret):
+        return record
+    password = sealer.open(record.secret, record.login, SECRET)
+    return replace(record, secret=sealer.seal(password, record.login, SECRET))
 
 
 def renew(record: Record, password: str) -> Record:

@@ -193,8 +193,9 @@ def _open(path: Path) -> tuple[tuple[int, int], Engine]:
     """The file that the path named a moment ago, and an engine for it, which may have got a newer one already."""
     _create(path)
     file = _identify(path)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & stat.S_IRWXO:
+    status = path.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISREG(status.st_mode) and mode & stat.S_IRWXO:
         raise StoreUnavailableError(
             f"{path}: has mode {mode:04o}, so everybody may use what is kept of passwords; chmod o= it"
         )

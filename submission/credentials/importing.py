@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from submission.core.account_files import Account, Found, Refusal
 from submission.core.addresses import Login
 from submission.core.sasl.scram_keys import ScramKeys
-from submission.credentials.accounts import AccountError, make_record, parse_login
+from submission.credentials.accounts import AccountError, make_record, parse_login, reseal
 from submission.credentials.hashing import check_foreign
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store
@@ -112,7 +112,7 @@ class Importer:
         def change(current: Record | None) -> Record | None:
             nonlocal kept
             kept = current is None or self._may_replace
-            return record if kept else current
+            return reseal(self._sealer, record) if kept else current
 
         if self._is_dry:
             kept = True

@@ -80,6 +80,7 @@ class Sealer:
 
     def is_current(self, sealed: str) -> bool:
         """Whether it is sealed by the key that seals now."""
+        self._catch_up()
         return sealed.startswith(f"v1:{self._current}:")
 
     def _catch_up(self) -> None:

@@ -30,6 +30,8 @@ class Connection:
         self.extensions = extensions
         self.uses = 0
         """Transactions so far, the one under way among them."""
+        self.is_spent = False
+        """Whether this transaction is its last."""
         self.client: Client | None = None
         """Who the relay was told that it deals with, by XCLIENT."""
         self.idle_since = 0.0

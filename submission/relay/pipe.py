@@ -30,8 +30,9 @@ MAX_REPLY = 32 * 1024
 """Octets of one reply, all its lines together; real ones stay far below."""
 MAX_LINES = 128
 
-_LINE = re.compile(rb"(?P<code>[245][0-9]{2}|354)(?:(?P<more>[ -])(?P<text>.*))?", re.DOTALL)
-_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_LINE = re.compile(rb"(?P<code>[245][0-9]{2}|354)(?:(?P<more>[ -])(?P<text>[^\n]*))?\r*\n")
+_VISIBLE = bytes(ord("?") if (octet < 32 and octet != 9) or octet == 127 else octet for octet in range(256))
+"""What becomes of each octet of a reply's text."""
 
 
 class RelayError(Exception):
@@ -88,7 +89,6 @@ class Pipe(SMTPProtocol):
             return
         self._waiting.append(future)
         self._timeout = timeout
-        self._deadline.set(timeout)
         if not self._output:
             self._loop.call_soon(self._flush)
         self._output.append(command)
@@ -124,6 +124,12 @@ class Pipe(SMTPProtocol):
             self._output.clear()
         elif len(self._waiting) == len(self._output):  # everything before was answered
             self._transport.write(self._output.popleft())
+        self._deadline.set(self._timeout)
+
+    @property
+    def _is_sending(self) -> bool:
+        """Whether a part of what was sent last is still with us, so that it can't have been answered."""
+        return self._transport.get_write_buffer_size() > 0
 
     def _raise_if_lost(self) -> None:
         if self.lost is not None:
@@ -136,33 +142,39 @@ class Pipe(SMTPProtocol):
     def data_received(self, data: bytes) -> None:
         """Take octets from the relay."""
         self._buffer += data
-        while (newline := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:newline]).rstrip(b"\r")
-            del self._buffer[: newline + 1]
-            self._size += newline + 1
-            if not self._take_line(line):
+        taken = 0
+        while match := _LINE.match(self._buffer, taken):
+            taken = match.end()
+            if not self._take_line(match):
                 return
-        if self._size + len(self._buffer) > MAX_REPLY:
+        del self._buffer[:taken]
+        if b"\n" in self._buffer:
+            self._fail(RelayLostError(f"not an SMTP reply: {bytes(self._buffer[:80])!r}"))
+        elif self._size + len(self._buffer) > MAX_REPLY:
             self._fail(RelayLostError("a reply without end"))
+        elif not self._waiting:
+            self._deadline.clear()
+        elif taken:
+            self._deadline.set(self._timeout)
+            self._flush()
 
-    def _take_line(self, line: bytes) -> bool:
-        match = _LINE.fullmatch(line)
-        if match is None or (self._lines and int(match[1]) != self._code):
-            self._fail(RelayLostError(f"not an SMTP reply: {line[:80]!r}"))
-            return False
+    def _take_line(self, match: re.Match[bytes]) -> bool:
         code, more, text = match.groups(b"")
+        if self._lines and int(code) != self._code:
+            self._fail(RelayLostError(f"not an SMTP reply: {match[0][:80]!r}"))
+            return False
         self._code = int(code)
-        self._lines.append(_CONTROLS.sub(b"?", text))
+        self._lines.append(text.rstrip(b"\r").translate(_VISIBLE))
+        self._size += len(match[0])
         if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             self._fail(RelayLostError("a reply without end"))
             return False
-        if more == b"-":
-            return True
-        return self._take_reply(Reply(self._code, tuple(self._lines)))
+        return more == b"-" or self._take_reply(Reply(self._code, tuple(self._lines)))
 
     def _take_reply(self, reply: Reply) -> bool:
         self._lines, self._size = [], 0
-        if not self._waiting or len(self._waiting) == len(self._output):
+        unsent = len(self._output)
+        if not self._waiting or len(self._waiting) == unsent or (len(self._waiting) == 1 and self._is_sending):
             # Between commands it can only be a goodbye; inside a body, a refusal before its end.
             self._fail(RelayLostError(f"unasked: {reply.text[:200]}", reply))
             return False
@@ -174,12 +186,6 @@ class Pipe(SMTPProtocol):
             self._owes_body = True
         if future is not None and not future.done():
             future.set_result(reply)
-        if self._waiting:
-            self._deadline.set(self._timeout)
-            if self._output:
-                self._flush()
-        else:
-            self._deadline.clear()
         return True
 
     def eof_received(self) -> bool:

@@ -22,8 +22,8 @@ MAX_IDLE = 60.0
 """Seconds that a connection is kept unused. Debian's sendmail closes after 300."""
 MAX_USES = 500
 """Transactions on one connection, so that a configuration change of the relay's reaches us some day."""
-MAX_KEPT = 16
-"""Connections kept unused in one process."""
+MAX_KEPT = 64
+"""Connections kept unused, of all workers: Postfix has a hundred processes for all of its clients."""
 MAX_CONNECTING = 8
 """Connections waiting for a greeting at a time, of all workers: sendmail's listen queue holds 10."""
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
@@ -39,7 +39,9 @@ class Pool:
         self.settings = settings
         self.hostname = hostname
         self._kept: deque[Connection] = deque()
-        self._connecting = asyncio.Semaphore(max(MAX_CONNECTING // workers, 1))
+        self._max_kept = max(MAX_KEPT // workers, 1)
+        self._turns = max(MAX_CONNECTING // workers, 1)  # how many more may wait for a greeting
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._pause = 0.0
         self._paused_until = 0.0
         self.extensions: Mapping[str, str] = MappingProxyType({})
@@ -63,19 +65,60 @@ class Pool:
         """Give a connection back. One that isn't provably clean is dropped."""
         if not connection.pipe.is_idle:
             connection.pipe.abort("not clean")
-        elif connection.uses >= MAX_USES or len(self._kept) >= MAX_KEPT:
+        elif connection.is_spent or connection.uses >= MAX_USES:
             connection.quit()
         else:
             connection.idle_since = self.loop.time()
-            self._kept.append(connection)
+            self._hand_over(connection)
 
     async def connect(self) -> Connection:
-        """Open a connection and learn what the relay offers. Raises RelayUnreachableError."""
+        """Open a connection, or get one that is given back while we wait for our turn; `uses` tells which it is.
+
+        Raises RelayUnreachableError.
+        """
+        connection = await self._wait_for_turn()
+        if connection is not None:
+            return connection
+        try:
+            return await self._open()
+        finally:
+            self._hand_over(None)
+
+    async def _wait_for_turn(self) -> Connection | None:
+        """Be one of the few who wait for a greeting, or get a connection without one."""
+        if self._turns:
+            self._turns -= 1
+            return None
+        given_back = self.take()  # a moment ago, when nobody waited yet
+        if given_back is not None:
+            return given_back
+        waiter: asyncio.Future[Connection | None] = self.loop.create_future()
+        self._waiting.append(waiter)
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
-                await self._connecting.acquire()
-        except TimeoutError:
-            raise RelayUnreachableError("too many connections wait for its greeting") from None
+                return await waiter
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if not waiter.cancelled():  # its turn came in this very moment
+                self._hand_over(waiter.result())
+            if isinstance(error, TimeoutError):
+                raise RelayUnreachableError("too many connections wait for its greeting") from None
+            raise
+
+    def _hand_over(self, connection: Connection | None) -> None:
+        """Give a connection, or our turn to open one, to who has waited longest; without anybody, to who comes next."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        if connection is None:
+            self._turns += 1
+        elif len(self._kept) >= self._max_kept:
+            connection.quit()
+        else:
+            self._kept.append(connection)
+
+    async def _open(self) -> Connection:
         try:
             if self.loop.time() < self._paused_until:
                 raise RelayUnreachableError("not tried, for it was refused a moment ago")
@@ -85,8 +128,6 @@ class Pool:
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE), LAST_PAUSE)
                 self._paused_until = self.loop.time() + self._pause
             raise
-        finally:
-            self._connecting.release()
         self._pause = 0.0
         self.extensions = connection.extensions
         return connection

@@ -6,11 +6,11 @@ event loop, behind what makes sure that nothing of the client before is left:
     RSET                for most; its reply has to be a yes before anything else is believed
     XCLIENT, EHLO       for a relay that offers XCLIENT (Postfix), where it was told of another client last
 
-Where none is kept, the commands wait while one is opened.
+Where none is kept, the commands wait while one is opened, or for one that another transaction gives back meanwhile.
 
-A kept connection may be dead without our knowing. So a transaction that loses it before any reply to its first
-command, MAIL, starts again, once, on a fresh one: the relay has seen nothing that counts, and whoever waits for replies
-needn't know. Later than that nothing is ever tried twice.
+A used connection may be dead without our knowing. So a transaction that loses it before any reply to its first
+command, MAIL, starts again on another: the relay has seen nothing that counts, and whoever waits for replies needn't
+know. A fresh one that is lost isn't replaced, and later than that nothing is ever tried twice.
 """
 
 from __future__ import annotations
@@ -83,6 +83,11 @@ class Upstream:
         self._pipe.finish_body(octets, timeout, future)
         return future
 
+    def retire(self) -> None:
+        """Let no other transaction have the connection, for nobody knows how much of this one the relay has read."""
+        if self._connection is not None:
+            self._connection.is_spent = True
+
     def close(self) -> None:
         """End the transaction: the connection is kept for another if nothing is under way on it."""
         if self._opening is not None:
@@ -110,72 +115,81 @@ class Upstream:
 
     def _begin(self) -> None:
         kept = self._pool.take()
-        if kept is None:
-            self._opening = self._loop.create_task(self._open(None))
-            return
-        kept.uses += 1
-        kept.pipe.on_loss = self._start_again
-        self._connection = kept
-        if kept.client != self._client and self._introduction(kept):
-            self._opening = self._loop.create_task(self._open(kept))
+        if kept is not None and not self._introduction(kept):
+            self._reuse(kept)
         else:
-            kept.pipe.send(b"RSET\r\n", COMMAND_TIMEOUT)
+            self._connection = kept
+            self._opening = self._loop.create_task(self._open(kept))
+
+    def _reuse(self, connection: Connection) -> None:
+        """Begin behind an RSET, without waiting for its reply."""
+        self._connection = connection
+        connection.uses += 1
+        connection.pipe.on_loss = self._start_again
+        connection.pipe.send(b"RSET\r\n", COMMAND_TIMEOUT)
 
     def _start_again(self) -> bool:
-        """Whether whoever waits may go on waiting, for a fresh connection; the kept one was lost just now."""
+        """Whether whoever waits may go on waiting, for another connection; the used one was lost just now."""
         if self._opening is not None or not self._sent or self._sent[0][1].done():
             return False
         self._opening = self._loop.create_task(self._open(None))
         return True
 
     async def _open(self, kept: Connection | None) -> None:
-        """Have a connection on which the client is announced, and send what waits for it."""
+        """Have a connection, on which the client is announced if need be, and send what waits for it."""
         try:
-            self._connection = await self._announce(kept)
+            connection = self._connection = kept or await self._pool.connect()
+            if connection.uses and not self._introduction(connection):
+                self._reuse(connection)
+                sent = self._sent or []
+            else:
+                connection = await self._announce(connection)
+                sent, self._sent = self._sent or [], None
         except RelayError as error:
             self._lose(error)
         except Exception as error:  # noqa: BLE001 - a fault of ours: whoever waits must not wait for ever
             logs.failure("internal-error", error)
             self._lose(RelayLostError("internal error"))
+            if self._connection is not None:
+                self._connection.pipe.abort("internal error")
         else:
-            sent, self._sent = self._sent or [], None
             for command, future in sent:
-                self._connection.pipe.send(command + b"\r\n", COMMAND_TIMEOUT, future)
+                connection.pipe.send(command + b"\r\n", COMMAND_TIMEOUT, future)
         finally:
             self._opening = None
 
-    async def _announce(self, kept: Connection | None) -> Connection:
-        if kept is not None:
-            try:
-                await self._introduce(kept)
-            except RelayLostError:
-                pass  # it had died in its sleep
-            else:
-                return kept
-        fresh = await self._pool.connect()
-        fresh.uses = 1
+    async def _announce(self, connection: Connection) -> Connection:
+        is_used = connection.uses > 0
         try:
-            await self._introduce(fresh)
-        except asyncio.CancelledError:
-            fresh.pipe.abort("cancelled")
-            raise
-        return fresh
+            await self._introduce(connection)
+        except RelayLostError:
+            if not is_used:
+                raise
+            connection = self._connection = await self._pool.connect()  # it had died in its sleep
+            await self._introduce(connection)
+        return connection
 
     def _introduction(self, connection: Connection) -> bytes:
-        """The command that tells a relay who the client is; empty for one that doesn't want to know."""
-        return self._client.encode(connection.extensions.get("XCLIENT", ""))
+        """The command that tells a relay who the client is; empty for one that knows, or doesn't want to."""
+        offered = connection.extensions.get("XCLIENT")
+        return b"" if offered is None or connection.client == self._client else self._client.encode(offered)
 
     async def _introduce(self, connection: Connection) -> None:
-        """Tell a relay that wants to know who the client is; it starts anew then, and wants an EHLO."""
+        """Begin a transaction, whose client a relay that wants to know is told; it starts anew then, and wants an EHLO.
+
+        Raises RelayLostError.
+        """
         introduction = self._introduction(connection)
+        commands = [introduction, self._pool.hello] if introduction else [b"RSET"] if connection.uses else []
+        connection.uses += 1
+        for command in commands:
+            future: asyncio.Future[Reply] = self._loop.create_future()
+            connection.pipe.send(command + b"\r\n", COMMAND_TIMEOUT, future)
+            reply = await future
+            if not reply.is_positive:
+                connection.pipe.abort("not introduced")
+                raise RelayLostError(f"{command[:7].decode()}: {reply.text[:200]}")
         if introduction:
-            for command in (introduction, self._pool.hello):
-                future: asyncio.Future[Reply] = self._loop.create_future()
-                connection.pipe.send(command + b"\r\n", COMMAND_TIMEOUT, future)
-                reply = await future
-                if not reply.is_positive:
-                    connection.pipe.abort("XCLIENT was refused")
-                    raise RelayLostError(f"{command[:7].decode()}: {reply.text[:200]}")
             connection.client = self._client
 
     def _lose(self, error: RelayError) -> None:

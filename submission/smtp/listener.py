@@ -53,6 +53,7 @@ class Listener:
         self._sock = sock
         self._sessions = sessions
         self._server: asyncio.Server | None = None
+        self.is_stopped = False
 
     async def start(self) -> None:
         """Accept clients from now on."""
@@ -66,7 +67,8 @@ class Listener:
         self._server = await create(lambda: Session(self), **options)
 
     def stop(self) -> None:
-        """Accept no more; the sessions go on."""
+        """Accept no more; the sessions go on. One whose connection is on its way to us will know by `is_stopped`."""
+        self.is_stopped = True
         if self._server is not None:
             self._server.close()
 

@@ -73,6 +73,8 @@ class Delivery:
                 raise RelayLostError("354 to the end of a message")
         except RelayLostError as loss:
             return self.explain(loss, size, is_unknown=is_message and loss.reply is None)
+        if not reply.is_positive:  # a yes shows that it has read all of it; a no may come early
+            self._upstream.retire()
         return Outcome(reply, size, is_open=not is_message and reply.is_positive)
 
     def explain(self, loss: RelayError, size: int, *, is_unknown: bool = False) -> Outcome:

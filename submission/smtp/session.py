@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MAX_COMMAND = 2048
 """Octets of a command line; sendmail closes the connection on a longer one. AUTH has its own, MAX_RESPONSE."""
-MAX_SKIPPED = 1024 * 1024
+MAX_UNASKED = 1024 * 1024
 """Octets that are read of a chunk that nobody asked for; then the connection is closed."""
 ERRORS_BEFORE_DELAY, ERRORS_BEFORE_CLOSE = 3, 10
 ERROR_DELAY = 1.0
@@ -103,9 +103,10 @@ class Session(SMTP):
         self.transport = cast("asyncio.Transport", transport)
         self._stream = ClientStream(self.loop, self.transport, self._settings.limits.command_timeout)
         if not self._listener.admit(self):
-            self._stream.write(replies.OVERLOADED.encode())
-            self._stream.close()
+            self.transport.write(replies.OVERLOADED.encode())
+            self.transport.close()
             return
+        self._is_stopping = self._listener.is_stopped  # accepted just before, and told by nobody
         self._answers = Answers(self._stream)
         self._handover = Handover(self._shared, self.peer, self._stream, self._answers)
         self._authentication = Authentication(self._shared, self.peer, self._stream, self._answers)
@@ -161,12 +162,7 @@ class Session(SMTP):
     async def _handle_client(self) -> None:
         started = self.loop.time()
         try:
-            if self.awaits_header:
-                await self._learn_client()
-            if self._listener.settings.tls == "implicit":
-                self._stream.hold()
-                await self._start_tls()
-            self._answers.say(replies.greeting(self._settings.hostname))
+            await self._open()
             while not self._end:
                 await self._step()
             await self._handover.settle()
@@ -189,6 +185,17 @@ class Session(SMTP):
             self._smtp_methods.clear()  # bound methods: without them the session is freed without a collector
             self._log(self.loop.time() - started)
 
+    async def _open(self) -> None:
+        """Greet the client, once it is known who it is and TLS is there, as far as the listener wants these first."""
+        if self._is_stopping:
+            raise ServiceStoppingError
+        if self.awaits_header:
+            await self._learn_client()
+        if self._listener.settings.tls == "implicit":
+            self._stream.hold()
+            await self._start_tls()
+        self._answers.say(replies.greeting(self._settings.hostname))
+
     async def _learn_client(self) -> None:
         """Let the balancer in front of us say who the client is."""
         header = await read_header(self._stream)
@@ -205,9 +212,14 @@ class Session(SMTP):
             raise ServiceStoppingError
         reply: Reply | None
         try:
-            line = await self._next_line()
+            line = self._stream.take_line(MAX_RESPONSE)
+            if line is None:
+                await self._handover.settle()
+                line = await self._stream.line(MAX_RESPONSE)
         except BadLineError as error:
             reply = replies.LINE_TOO_LONG if error.is_too_long else replies.NOT_CRLF
+            if error.is_endless:
+                self._end = "endless line"
         else:
             reply = await self._answer(line)
         if reply is not None:
@@ -219,13 +231,6 @@ class Session(SMTP):
         self._commands += 1
         if self._commands % COMMANDS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-
-    async def _next_line(self) -> bytes:
-        line = self._stream.take_line(MAX_RESPONSE)
-        if line is None:
-            await self._handover.settle()
-            line = await self._stream.line(MAX_RESPONSE)
-        return line
 
     async def _answer(self, line: bytes) -> Reply | None:
         word, _, argument = line.partition(b" ")
@@ -404,7 +409,7 @@ class Session(SMTP):
         chunk = parse_chunk(argument)
         if chunk is None:
             return self._lose_track()
-        if not await skip(self._stream, chunk, MAX_SKIPPED):
+        if not await skip(self._stream, chunk, MAX_UNASKED):
             self._end = "endless chunk"
         self._answers.say(refusal)
         return None

@@ -16,6 +16,7 @@ import ssl
 from typing import cast
 
 from submission.deadline import Deadline
+from submission.smtp import closing
 
 HIGH_WATER = 128 * 1024
 """Octets buffered before the socket is left unread."""
@@ -29,6 +30,10 @@ TLS_SHUTDOWN = 2.0
 """Seconds for the client's half of TLS's goodbye; what we had to say is sent by then."""
 CLOSE_TIMEOUT = 10.0
 """Seconds that a client has for taking our last words."""
+LINGER = 2.0
+"""Seconds that it has for closing its side, where these are on their way already."""
+MAX_SKIPPED = 1024 * 1024
+"""Octets that are read of a line without end."""
 
 _CONTROLS = bytes(range(32)) + b"\x7f"  # never part of a command (RFC 5321 section 4.1.2)
 
@@ -44,9 +49,10 @@ class ClientIdleError(Exception):
 class BadLineError(Exception):
     """A line that is no command: too long, ended by LF alone, or holding controls. It was taken off the buffer."""
 
-    def __init__(self, text: str, *, is_too_long: bool) -> None:
+    def __init__(self, text: str, *, is_too_long: bool = False, is_endless: bool = False) -> None:
         super().__init__(text)
         self.is_too_long = is_too_long
+        self.is_endless = is_endless
 
 
 class ForeignProtocolError(Exception):
@@ -62,6 +68,7 @@ class ClientStream:
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, timeout: float) -> None:
         self._loop = loop
         self.transport = transport
+        self._carrier: asyncio.Transport | None = None  # what carries `transport` once that is TLS
         self.timeout = timeout
         self._input = bytearray()
         self._output: list[bytes] = []
@@ -73,7 +80,7 @@ class ClientStream:
         self._is_held = False  # we asked the transport to stop reading
         self._is_closing = False
         self._is_late = False  # the deadline of what is waited for is over
-        self._is_skipping = False  # inside a line that is longer than a line may be
+        self._skipped = 0  # octets so far of a line that is longer than a line may be
         self._deadline = Deadline(loop, self._expire)
         self._end = loop.time() + MAX_SESSION
 
@@ -93,22 +100,24 @@ class ClientStream:
         newline = self._input.find(b"\n")
         if newline < 0:
             if len(self._input) > limit:
+                self._skipped += len(self._input)
                 self._input.clear()
-                self._is_skipping = True
                 self._resume()
+                if self._skipped > MAX_SKIPPED:
+                    raise BadLineError("without end", is_too_long=True, is_endless=True)
             elif self._input.startswith(b"\x16\x03"):
                 raise ForeignProtocolError("TLS")
             return None
         line = bytes(self._input[: newline + 1])
         del self._input[: newline + 1]
         self._resume()
-        if self._is_skipping or len(line) > limit:
-            self._is_skipping = False
+        if self._skipped or len(line) > limit:
+            self._skipped = 0
             raise BadLineError("too long", is_too_long=True)
         if line.startswith(b"\x16\x03"):
             raise ForeignProtocolError("TLS")
         if not line.endswith(b"\r\n") or len(line.translate(None, _CONTROLS)) != len(line) - 2:
-            raise BadLineError("control characters", is_too_long=False)
+            raise BadLineError("control characters")
         return line[:-2]
 
     async def line(self, limit: int) -> bytes:
@@ -185,7 +194,7 @@ class ClientStream:
             raise ClientGoneError(f"TLS handshake: {error}") from error
         if transport is None or transport.get_extra_info("ssl_object") is None:
             raise ClientGoneError("TLS handshake: connection lost")
-        self.transport = transport
+        self._carrier, self.transport = self.transport, transport
 
     def _pass_on(self, transport: asyncio.Transport) -> None:
         """Give TLS what arrived before it was there."""
@@ -207,15 +216,18 @@ class ClientStream:
             self._waiter.set_exception(error)
 
     def close(self) -> None:
-        """Send what was written, as far as the client takes it in a moment, and close."""
+        """Send what was written, as far as the client takes it in a moment, and close (closing.py)."""
         if self.is_lost:
             self._deadline.close()  # a wait that was refused had set it
         if self.is_lost or self._is_closing:
             return
         self._send()
         self._is_closing = True
-        self._deadline.set(CLOSE_TIMEOUT)
-        self.transport.close()
+        self._deadline.set(CLOSE_TIMEOUT if self.transport.get_write_buffer_size() else LINGER)
+        if self._has_ended:
+            self.transport.close()
+        else:
+            closing.part(self.transport, self._carrier)
 
     # The protocol's side
 

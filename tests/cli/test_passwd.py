@@ -205,6 +205,7 @@ def test_a_wrong_call_is_a_usage_error(arguments: list[str]) -> None:
 
 def test_what_can_t_be_used_is_told_in_a_line(path: Path) -> None:
     path.write_bytes(b"garbage" * 1000)
+    path.chmod(0o600)
     for arguments, complaint in (
         (["-C", "/nowhere/submission.toml"], b"/nowhere/submission.toml: No such file"),
         (["-f", str(path.parent)], b"unable to open"),

@@ -197,6 +197,7 @@ def test_a_file_that_went_away_is_missed_and_found_again(store: DatabaseStore, p
         store.read(ALICE)
     assert not path.exists()
     path.write_bytes(b"garbage" * 1000)
+    path.chmod(0o600)
     with pytest.raises(StoreUnavailableError, match="not a database"):
         store.read(ALICE)
     away.replace(path)

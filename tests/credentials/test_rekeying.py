@@ -1,18 +1,21 @@
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from submission.core.account_files import Account
 from submission.core.addresses import Login
-from submission.credentials.accounts import SECRET
+from submission.credentials.accounts import SECRET, set_password
 from submission.credentials.database import DatabaseStore
+from submission.credentials.importing import Importer
 from submission.credentials.key_file import KeyFile
 from submission.credentials.rekeying import rekey
 from submission.credentials.sealing import Sealer
-from submission.credentials.store import Record, StoreUnavailableError
+from submission.credentials.store import Change, Record, StoreUnavailableError
 
 LOGINS = [Login(f"user{number}", "example.com") for number in range(30)]
 
@@ -93,3 +96,61 @@ def test_one_that_is_killed_leaves_every_secret_readable(store: DatabaseStore, p
         assert len(opened(store, Sealer.from_file(path))) == 30
     rekey(store, path, lambda *_: None)
     assert len(KeyFile(path).read()) == 1
+
+
+ALICE = Login("alice", "example.com")
+
+
+class OvertakenStore(DatabaseStore):
+    """A store of whose transactions each begins only after a whole rekey by somebody else."""
+
+    def change(self, login: Login, change: Change) -> None:
+        path = self._path
+        with closing(DatabaseStore(path)) as store:
+            rekey(store, path.with_name("store.key"), lambda *_: None)
+        super().change(login, change)
+
+
+def test_a_password_that_is_set_while_keys_change_is_not_lost(store: DatabaseStore, path: Path) -> None:
+    with closing(OvertakenStore(path.with_name("users.db"))) as overtaken:
+        set_password(overtaken, Sealer.from_file(path), ALICE, "sesame", may_create=True, keep_secret=True)
+    record = store.read(ALICE)
+    assert record is not None
+    assert Sealer.from_file(path).open(record.secret, ALICE, SECRET) == "sesame"
+
+
+def test_an_import_while_keys_change_loses_nothing(store: DatabaseStore, path: Path) -> None:
+    with closing(OvertakenStore(path.with_name("users.db"))) as overtaken:
+        importer = Importer(
+            overtaken, Sealer.from_file(path), "example.com", may_replace=False, keep_secret=True, is_dry=False
+        )
+        list(importer.take([Account("line 1", "alice", password="sesame")]))
+    record = store.read(ALICE)
+    assert record is not None
+    assert Sealer.from_file(path).open(record.secret, ALICE, SECRET) == "sesame"
+
+
+def test_a_rekey_waits_for_who_is_in_a_transaction_with_the_old_key(store: DatabaseStore, path: Path) -> None:
+    """The transaction has sealed its secret and not committed; a rekey that didn't wait would see no such secret."""
+    sealer = Sealer.from_file(path)
+    rekeying: list[threading.Thread] = []
+
+    def change(_: Record | None) -> Record:
+        record = Record(ALICE, "hash", sealer.seal("sesame", ALICE, SECRET))
+        thread = threading.Thread(target=rekey, args=(other, path, lambda *_: None))
+        thread.start()
+        rekeying.append(thread)
+        while len(KeyFile(path).read()) == 1:  # until it has its new key
+            pass
+        thread.join(0.3)
+        assert thread.is_alive()
+        return record
+
+    with closing(DatabaseStore(path.with_name("users.db"))) as other:
+        for record in list(store.records()):  # so that it finds nothing to seal anew, which would make it wait too
+            store.change(record.login, lambda _: None)
+        store.change(ALICE, change)
+        rekeying[0].join()
+    kept = store.read(ALICE)
+    assert kept is not None
+    assert Sealer.from_file(path).open(kept.secret, ALICE, SECRET) == "sesame"

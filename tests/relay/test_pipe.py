@@ -412,6 +412,22 @@ async def test_the_time_for_taking_a_body_ends_when_it_is_taken() -> None:
         assert pipe.lost is None
 
 
+@pytest.mark.parametrize(("octets", "code"), [(b"552 5.3.4 too big\r\n", 552), (b"250 taken\r\n", None)])
+async def test_a_reply_to_an_end_that_was_not_sent_yet_is_a_refusal_at_most(octets: bytes, code: int | None) -> None:
+    """Regression: it was the final reply, and the connection kept, although a part of the body had still to go out."""
+    async with connected() as (pipe, relay):
+        future = ask(pipe, b"DATA\r\n")
+        relay.writer.write(b"354 go\r\n")
+        assert (await future).code == 354
+        future = asyncio.get_running_loop().create_future()
+        pipe.finish_body(b"x" * (16 << 20) + b"\r\n.\r\n", SOON, future)
+        await relay.reader.readexactly(1000)
+        relay.writer.write(octets)
+        end = await lost(future)
+        assert (end.reply.code if end.reply else None) == code
+        assert not pipe.is_idle
+
+
 async def test_a_body_that_was_not_finished_is_owed() -> None:
     async with connected() as (pipe, relay):
         future = ask(pipe, b"DATA\r\n")

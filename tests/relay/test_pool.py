@@ -330,6 +330,70 @@ async def test_only_so_many_connect_at_a_time() -> None:
             upstream.abort("end of the test")
 
 
+async def test_who_waits_for_his_turn_gets_what_is_given_back_meanwhile() -> None:
+    relay = Relay(in_message())
+    async with running(relay) as pool:
+        used = connection_of(first := (await begin(pool))[0])
+        relay.greeting = b""
+        opening = [asyncio.ensure_future(begin(pool)) for _ in range(module.MAX_CONNECTING)]
+        await until(lambda: len(relay.heard) == 1 + module.MAX_CONNECTING)
+        waiting = asyncio.ensure_future(transact(pool))
+        await asyncio.sleep(0)
+        first.close()
+        assert await waiting is used
+        assert [verb for verb in relay.verbs[0] if verb in (b"RSET", b"MAIL")] == [b"MAIL", b"RSET", b"MAIL"]
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+
+
+async def test_what_is_given_back_and_turns_out_dead_is_replaced() -> None:
+    is_dead = False
+    relay = Relay(lambda number, line: None if is_dead and number == 0 else obey(number, line))
+    async with running(relay) as pool:
+        first, _ = await begin(pool)
+        relay.greeting = b""
+        opening = [asyncio.ensure_future(begin(pool)) for _ in range(module.MAX_CONNECTING)]
+        await until(lambda: len(relay.heard) == 1 + module.MAX_CONNECTING)
+        waiting = asyncio.ensure_future(begin(pool))
+        await asyncio.sleep(0)
+        is_dead = True
+        first.close()
+        await relay.ended[0].wait()
+        relay.greeting = b"220 relay.example\r\n"
+        for writer in relay.writers[1:]:
+            writer.write(relay.greeting)
+        for upstream, reply in await asyncio.gather(waiting, *opening):
+            assert reply.code == 250
+            upstream.abort("end of the test")
+
+
+@pytest.mark.parametrize("how", ["cancelled", "late"])
+async def test_who_leaves_in_the_moment_that_his_turn_comes_passes_it_on(how: str) -> None:
+    relay = Relay(greeting=b"")
+    async with running(relay) as pool:
+        opening = [asyncio.ensure_future(pool.connect()) for _ in range(module.MAX_CONNECTING)]
+        await until(lambda: len(relay.heard) == module.MAX_CONNECTING)
+        leaving = asyncio.ensure_future(pool.connect())
+        if how == "late":
+            pool.settings = pool.settings.model_copy(update={"connect_timeout": 0.0})
+        await asyncio.sleep(0)
+        pool.settings = pool.settings.model_copy(update={"connect_timeout": 10.0})
+        staying = asyncio.ensure_future(pool.connect())
+        await asyncio.sleep(0)
+        relay.greeting = b"220 relay.example\r\n"
+        opening[0].cancel()
+        if how == "cancelled":
+            await until(opening[0].done)
+            leaving.cancel()
+        with pytest.raises(asyncio.CancelledError if how == "cancelled" else RelayUnreachableError):
+            await leaving
+        (await staying).quit()
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+
+
 async def test_a_session_that_is_cancelled_while_it_connects_leaves_nothing_behind() -> None:
     relay = Relay(lambda number, line: b"" if line[:4] == b"EHLO" else obey(number, line))
     async with running(relay) as pool:

@@ -202,6 +202,14 @@ async def test_one_that_wants_to_know_only_what_we_do_not_tell_is_told_nothing()
         assert relay.verbs == [[b"EHLO", b"MAIL", b"RSET", b"MAIL"]]
 
 
+async def test_a_fault_of_ours_while_it_is_told_leaves_no_connection_behind() -> None:
+    relay = Relay(announcing)
+    async with running(relay) as pool:
+        with pytest.raises(RelayLostError, match="internal error"):
+            await begin(pool, Client("\ud800"))  # no login that we let pass can be written so
+        await relay.ended[0].wait()
+
+
 async def test_a_kept_connection_that_died_is_replaced_at_xclient_too() -> None:
     is_dead = False
     relay = Relay(lambda number, line: None if is_dead and number == 0 else announcing(number, line))

@@ -10,7 +10,7 @@ import pytest
 from submission.core import replies
 from submission.core.addresses import Login
 from submission.core.transaction import Identity, Via
-from tests.support.noting_relay import Relay, make_pool, obey, running
+from tests.support.noting_relay import Relay, in_message, make_pool, obey, running
 from tests.support.submitting import TakingRelay, submitting
 
 MAIL, BOB, CAROL = b"MAIL FROM:<alice@example.com>", b"RCPT TO:<bob@test.example>", b"RCPT TO:<carol@test.example>"
@@ -43,6 +43,20 @@ async def test_a_yes_to_data_is_never_one_to_the_client(sent: bytes, tmp_path: P
         assert [await client.reply() for _ in range(2)] == [LOST, replies.MAIL_FIRST.encode()]
         await asyncio.wait_for(relay.ended[0].wait(), 10)
     assert [line["result"] for line in logged() if line["event"] == "message"] == ["refused"]
+
+
+@pytest.mark.parametrize(("said", "connections"), [(b"250 2.0.0 taken\r\n", 1), (b"552 5.3.4 too big\r\n", 2)])
+async def test_a_relay_that_refuses_a_message_may_not_have_read_all_of_it(
+    said: bytes, connections: int, tmp_path: Path
+) -> None:
+    """Regression: where a refusal came early, the next transaction's commands went out behind the message's rest."""
+    relay = Relay(in_message(lambda number, line: said if line == b"." else obey(number, line)))
+    async with running(relay) as pool, submitting(tmp_path, pool) as client:
+        for _ in range(2):
+            await client.say(MAIL, BOB, b"DATA")
+            await client.send(b"x\r\n.\r\n")
+            assert await client.reply() == said
+        assert len(relay.heard) == connections
 
 
 async def test_a_chunk_without_end_is_not_read_though_the_relay_refused_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -407,6 +408,35 @@ async def test_draining_ends_sessions_without_a_transaction_at_once(tmp_path: Pa
         assert (await client.read_line()).startswith(b"421 4.3.2 ")
         assert await client.read_line() == b""
         await client.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_is_accepted_while_the_service_ends_is_told_too(turns: int, tmp_path: Path) -> None:
+    """Regression: a connection that was accepted and not yet a session when the others were told held the end up."""
+
+    async def listen_until_the_end(client: socket.socket) -> None:
+        client.setblocking(False)
+        with contextlib.suppress(ConnectionResetError):  # before it was accepted
+            while await asyncio.get_running_loop().sock_recv(client, 1000):
+                pass
+        client.close()
+
+    async def come_late() -> None:
+        async with listening(tmp_path) as (sock, sessions, listener):
+            early = socket.create_connection(sock.getsockname())
+            early.setblocking(False)
+            await asyncio.get_running_loop().sock_recv(early, 1000)
+            clients = [early, socket.create_connection(sock.getsockname())]
+            hearing = [asyncio.ensure_future(listen_until_the_end(client)) for client in clients]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                listener.stop()
+                await sessions.drain(30)
+                await asyncio.gather(*hearing)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(come_late())
 
 
 async def test_draining_without_sessions_takes_no_time(tmp_path: Path) -> None:

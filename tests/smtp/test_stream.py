@@ -17,6 +17,7 @@ from submission.smtp import stream as module
 from submission.smtp.stream import (
     HIGH_WATER,
     MAX_OUTPUT,
+    MAX_SKIPPED,
     BadLineError,
     ClientGoneError,
     ClientIdleError,
@@ -240,17 +241,29 @@ async def test_the_longest_line(length: int, is_too_long: bool, size: int) -> No
         assert taken == ["too long" if is_too_long else b"x" * length, b"NEXT"]
 
 
-async def test_an_endless_line_is_never_held() -> None:
+async def test_a_long_line_is_never_held() -> None:
     async with connected() as (stream, client):
         reading = asyncio.ensure_future(stream.line(LIMIT))
-        for _ in range(64):
-            await client.send(b"x" * 65536)
+        for _ in range(15):
+            await client.send(b"x" * (MAX_SKIPPED // 16))
             assert len(stream._input) <= HIGH_WATER + 262144
         await client.send(b"\r\nNEXT\r\n")
         with pytest.raises(BadLineError) as caught:
             await reading
         assert caught.value.is_too_long
+        assert not caught.value.is_endless
         assert await stream.line(LIMIT) == b"NEXT"
+
+
+async def test_a_line_without_end_is_given_up() -> None:
+    async with connected() as (stream, client):
+        reading = asyncio.ensure_future(stream.line(LIMIT))
+        sending = asyncio.ensure_future(client.send(b"x" * (64 * MAX_SKIPPED)))
+        with pytest.raises(BadLineError) as caught:
+            await reading
+        assert caught.value.is_endless
+        assert stream._skipped <= MAX_SKIPPED + HIGH_WATER + 262144
+        sending.cancel()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from submission.state import NOTICED, Entry, Revision
 from submission.state.grants import GRANT, GrantTable
 from submission.state.sqlite import SqliteState
 
-NOW = time.time()
-JOE = Grant("192.0.2.50", "joe@example.com", "pop3", "dovecot", NOW, NOW, NOW + 1800)
-EVE = Grant("2001:db8::50", "eve@example.com", "imap", "courier", NOW, NOW, NOW + 1800)
+NOW = time.time()  # when the tests were loaded, which may be a while ago
+DAY = 86400
+JOE = Grant("192.0.2.50", "joe@example.com", "pop3", "dovecot", NOW, NOW, NOW + DAY)
+EVE = Grant("2001:db8::50", "eve@example.com", "imap", "courier", NOW, NOW, NOW + DAY)
 
 
 @pytest.fixture
@@ -69,10 +70,10 @@ async def test_while_nothing_changed_the_state_is_not_read(
 
 def test_logins_renew_in_one_batch_and_over_batches(state: SqliteState) -> None:
     table = GrantTable(state)
-    later = replace(JOE, last=NOW + 5, until=NOW + 1805)
+    later = replace(JOE, last=NOW + 5, until=NOW + DAY + 5)
     table.record([JOE, later])
-    (stored,) = table.record([replace(JOE, last=NOW + 9, until=NOW + 1700, protocol="imap")])
-    assert stored == replace(JOE, last=NOW + 9, until=NOW + 1805, logins=3, protocol="imap")
+    (stored,) = table.record([replace(JOE, last=NOW + 9, until=NOW + DAY - 100, protocol="imap")])
+    assert stored == replace(JOE, last=NOW + 9, until=NOW + DAY + 5, logins=3, protocol="imap")
     assert table.grants() == [stored]
 
 
@@ -82,7 +83,7 @@ async def test_what_ended_is_no_grant_and_its_next_login_knows_since_when(state:
     assert await table.find("192.0.2.50") is None
     assert table.grants() == []
     (stored,) = table.record([JOE])
-    assert (stored.first, stored.until, stored.logins) == (NOW - 4000, NOW + 1800, 2)
+    assert (stored.first, stored.until, stored.logins) == (NOW - 4000, NOW + DAY, 2)
 
 
 def test_positions_are_stored_with_the_logins_that_were_read_up_to_them(
@@ -97,7 +98,7 @@ def test_positions_are_stored_with_the_logins_that_were_read_up_to_them(
 
 def test_a_full_table_is_full_in_the_state_too(state: SqliteState, elsewhere: GrantTable) -> None:
     table = GrantTable(state, limit=2)
-    grants = [replace(JOE, address=f"192.0.2.{number}", until=NOW + 100 + number) for number in range(3)]
+    grants = [replace(JOE, address=f"192.0.2.{number}", until=NOW + DAY + number) for number in range(3)]
     table.record(grants)
     assert {grant.address for grant in elsewhere.grants()} == {"192.0.2.1", "192.0.2.2"}
 
@@ -131,7 +132,7 @@ def test_a_reader_that_slept_for_days_begins_anew(
 def test_an_entry_that_is_not_of_our_making_grants_nothing(state: SqliteState) -> None:
     table = GrantTable(state)
     for value in ("", "x", "[]", "{}", "[1,2,3]", '["pop3","x","a",1,1]'):
-        state.change(lambda transaction, value=value: transaction.put(GRANT, Entry("192.0.2.9 x", value, NOW + 60)))  # type: ignore[misc]
+        state.change(lambda transaction, value=value: transaction.put(GRANT, Entry("192.0.2.9 x", value, NOW + DAY)))  # type: ignore[misc]
         assert table.grants() == []
 
 

@@ -28,7 +28,7 @@ def state(path: Path) -> Iterator[SqliteState]:
     state.close()
 
 
-def put(state: State, key: str, value: str = "x", until: float = NOW + 60) -> None:
+def put(state: State, key: str, value: str = "x", until: float = NOW + 7200) -> None:
     state.change(lambda transaction: transaction.put("kind", Entry(key, value, until)))
 
 
@@ -36,9 +36,9 @@ def test_what_was_put_is_there_for_others_and_after_a_restart(state: SqliteState
     put(state, "a", "1")
     other = SqliteState(path)
     revision, entries = other.changes("kind", None)
-    assert (revision.number, entries) == (1, [Entry("a", "1", NOW + 60)])
+    assert (revision.number, entries) == (1, [Entry("a", "1", NOW + 7200)])
     assert other.changes("another", None) == (revision, [])
-    assert other.change(lambda transaction: transaction.get("kind", "a")) == Entry("a", "1", NOW + 60)
+    assert other.change(lambda transaction: transaction.get("kind", "a")) == Entry("a", "1", NOW + 7200)
     other.close()
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from submission.core.poplog.journal import MAX_JSON, is_from, parse_entry, parse_json
@@ -141,6 +141,7 @@ def test_length() -> None:
 VALUES = st.none() | st.integers() | st.text(max_size=20) | st.binary(max_size=20) | st.lists(st.integers(), max_size=4)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*DOVECOT, "_AUDIT_SESSION", "SYSLOG_PID", "x"]), VALUES))
 def test_any_fields(fields: dict[str, object]) -> None:
     entry = parse_entry(fields)
