@@ -9,6 +9,7 @@ transaction MAIL, RCPT..., DATA or BDAT: one message, relayed while the client w
 identity    why a client may send: it authenticated, or an entry in a table names its address
 login       user@realm, the name that somebody authenticates with
 mechanism   one SASL dialogue (RFC 4422), such as PLAIN or CRAM-MD5
+token       what an issuer gave a user's mail program, to log in with instead of a password (RFC 6750)
 record      what the store keeps of a login: hashes, and a sealed secret where a mechanism needs one
 
 Start with core/transaction.py (the phases of a session) and core/datastream.py (where a message ends), then

@@ -20,11 +20,13 @@ from submission.cli.options import configuration
 from submission.config import ConfigError, Settings, load
 from submission.config.settings import Sni, Tls, TlsVersion
 from submission.config.values import UnixAddress
+from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
 from submission.credentials import open_store
 from submission.credentials.store import StoreUnavailableError
+from submission.credentials.tokens import IssuerUnavailableError
 from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
-from submission.smtp.tls import make_context
+from submission.smtp.tls import make_context, trust
 
 EXPIRES_SOON = datetime.timedelta(days=14)
 
@@ -71,6 +73,7 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
         if isinstance(listener.address, UnixAddress) and not listener.address.path.parent.is_dir():
             yield Finding(f"listen[{number}].address", f'"{listener.address.path.parent}" is not a folder')
     yield from _certificates(settings, user, now)
+    yield from _issuer(settings.auth.oauth, user)
 
 
 def _user(name: str) -> pwd.struct_passwd | None:
@@ -151,6 +154,7 @@ def _certificates(settings: Settings, user: pwd.struct_passwd | None, now: datet
         if os.geteuid() == 0 and user is not None:
             yield from _closed(f"{table}.certificate", files.certificate, user)
             yield from _closed(f"{table}.key", files.key, user)
+    yield from _authorities(settings.tls, minimum, user)
 
 
 def _pair(
@@ -164,6 +168,38 @@ def _pair(
     yield from _mode(f"{table}.key", key_file, 0o640)
     if certificate is not None and key is not None:
         yield from _tried(f"{table}.certificate", lambda: make_context(minimum, certificate_file, key_file))
+
+
+def _authorities(tls: Tls, minimum: TlsVersion, user: pwd.struct_passwd | None) -> Iterator[Finding]:
+    """Whether clients' certificates can be verified, now and when the authorities change."""
+    file = tls.client_ca
+    if file is None:
+        return
+    yield from _tried("tls.client_ca", lambda: trust(make_context(minimum), file))
+    if os.geteuid() == 0 and user is not None:
+        yield from _closed("tls.client_ca", file, user)
+
+
+def _issuer(oauth: OAuth, user: pwd.struct_passwd | None) -> Iterator[Finding]:
+    """Whether the service, no longer root, will get at the files that it checks tokens by; the issuer isn't asked."""
+    if not oauth.issuer:
+        return
+    from submission.credentials.issuer import read_keys, read_secret  # here, for its libraries are large
+
+    if oauth.jwks.startswith("/"):
+        yield from _read_by("auth.oauth.jwks", Path(oauth.jwks), read_keys, user)
+    if oauth.client_secret_file is not None:
+        yield from _read_by("auth.oauth.client_secret_file", oauth.client_secret_file, read_secret, user)
+        yield from _mode("auth.oauth.client_secret_file", oauth.client_secret_file, 0o640)
+
+
+def _read_by(key: str, file: Path, read: Callable[[Path], object], user: pwd.struct_passwd | None) -> Iterator[Finding]:
+    try:
+        read(file)
+    except IssuerUnavailableError as error:
+        yield Finding(key, str(error))
+    if os.geteuid() == 0 and user is not None and not _may_read(file, user):
+        yield Finding(key, f'"{file}" cannot be read by {user.pw_name}, must be readable for the service')
 
 
 def _tried(key: str, read: Callable[[], _T]) -> Generator[Finding, None, _T | None]:

@@ -2,8 +2,9 @@
 
     load(path) -> Settings          or ConfigError, one line a fault: FILE:key: what is wrong, what is allowed
 
-settings.py says what there is, values.py how a value is written, text.py writes it back. Nothing is looked up
-while reading but the system's own host name; whether files exist is the matter of `submission check`.
+settings.py and vouchers.py say what there is, values.py and identifiers.py how a value is written, text.py writes it
+back. Nothing is looked up while reading but the system's own host name; whether files exist is the matter of
+`submission check`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from submission.config.settings import CrossCheckError, Settings
+from submission.config.settings import Settings
+from submission.config.tables import CrossCheckError
 from submission.config.text import shown
 
 if typing.TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from submission.config.tables import CrossCheckError, Table, unless
 from submission.config.text import shown, toml
 from submission.config.values import (
     Count,
@@ -41,6 +41,7 @@ from submission.config.values import (
     not_empty,
     only,
 )
+from submission.config.vouchers import CertificateUser, OAuth, certificate_faults, oauth_faults
 from submission.core.poplog.pattern import Pattern, PatternError
 from submission.core.poplog.registry import FORMATS
 from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
@@ -49,26 +50,11 @@ TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
 SenderRule: TypeAlias = Literal["any", "realm", "own"]
 
-_T = TypeVar("_T")
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class CrossCheckError(ValueError):
-    """What a check of several keys found: full key to what is wrong."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        super().__init__(texts)
-        self.texts = texts
-
-
-class _Table(BaseModel):
-    """A table of the file: immutable, no unknown keys, no value of another type."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Listen(_Table):
+class Listen(Table):
     """A socket that clients connect to."""
 
     address: ListenAddress
@@ -80,7 +66,7 @@ class Listen(_Table):
     pop_before_smtp: bool = True
 
 
-class Sni(_Table):
+class Sni(Table):
     """The certificate for clients that ask for a certain name (RFC 6066 section 3)."""
 
     name: ServerName
@@ -88,13 +74,14 @@ class Sni(_Table):
     key: FilePath
 
 
-class Tls(_Table):
+class Tls(Table):
     """What clients see of us under TLS."""
 
     certificate: OptionalPath = None
     key: OptionalPath = None
     minimum: TlsVersion = "1.2"
-    client_ca: Annotated[OptionalPath, only(None)] = None
+    client_ca: OptionalPath = None
+    """Who signs clients' certificates; where it is set, clients are asked for one."""
     sni: Several[Sni] = ()
 
     @field_validator("sni")
@@ -107,10 +94,10 @@ class Tls(_Table):
             for number, entry in enumerate(entries)
             if count[entry.name] > 1
         }
-        return _unless(faults, entries)
+        return unless(faults, entries)
 
 
-class Auth(_Table):
+class Auth(Table):
     """Who may log in, and how."""
 
     mechanisms: Annotated[Several[Mechanism], not_empty] = USUAL
@@ -119,9 +106,14 @@ class Auth(_Table):
     realm: Realm = ""
     """The host name where the file is silent."""
     exempt: Networks = ()
+    certificate_login: bool = False
+    """Whether a client that sends MAIL without AUTH is logged in by its certificate."""
+    certificate: Several[CertificateUser] = ()
+    """The first that fits a certificate says whose it is."""
+    oauth: OAuth = OAuth()
 
 
-class Store(_Table):
+class Store(Table):
     """Where the accounts are kept."""
 
     url: StoreUrl = "sqlite:users.db"
@@ -130,7 +122,7 @@ class Store(_Table):
     """Seals what has to be recoverable; absolute likewise."""
 
 
-class Relay(_Table):
+class Relay(Table):
     """The mail system that takes the messages."""
 
     address: RelayAddress = TcpAddress("127.0.0.1", 25)
@@ -139,14 +131,14 @@ class Relay(_Table):
     final_timeout: Seconds = 600.0
 
 
-class UserLimits(_Table):
+class UserLimits(Table):
     """What one user may send; 0 is unlimited."""
 
     messages_per_hour: Annotated[int, Field(ge=0), only(0)] = 0
     recipients_per_day: Annotated[int, Field(ge=0), only(0)] = 0
 
 
-class Limits(_Table):
+class Limits(Table):
     """What one client may use up."""
 
     message_size: Octets = 40 << 20
@@ -158,7 +150,7 @@ class Limits(_Table):
     user: UserLimits = UserLimits()
 
 
-class Policy(_Table):
+class Policy(Table):
     """Whose name a user may send in."""
 
     sender: Annotated[SenderRule, only("any")] = "any"
@@ -167,14 +159,14 @@ class Policy(_Table):
     senders: Annotated[Tables, only(())] = ()
 
 
-class Sendmail(_Table):
+class Sendmail(Table):
     """How sendmail's own port 25 shares the table."""
 
     socketmap: Annotated[OptionalPath, only(None)] = None
     access_map: Annotated[OptionalPath, only(None)] = None
 
 
-class PopPattern(_Table):
+class PopPattern(Table):
     """A pattern of the admin's own, for a server that no format knows."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -184,7 +176,7 @@ class PopPattern(_Table):
     """Whole lines that it must find a login in."""
 
 
-class PopBeforeSmtp(_Table):
+class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
     enabled: Annotated[bool, only(False)] = False
@@ -198,20 +190,20 @@ class PopBeforeSmtp(_Table):
     sendmail: Sendmail = Sendmail()
 
 
-class Log(_Table):
+class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
     syslog: Annotated[str, only("")] = ""
 
 
-class Metrics(_Table):
+class Metrics(Table):
     """Where counters and the status page can be read."""
 
     address: Annotated[str, only("")] = ""
 
 
-class Settings(_Table):
+class Settings(Table):
     """All settings. Paths are absolute, durations are seconds, sizes are octets."""
 
     model_config = ConfigDict(validate_default=True)  # for the checks below, and for the system's host name
@@ -254,14 +246,17 @@ class Settings(_Table):
                 faults[f"listen[{number}].proxy_protocol"] = text
         tls: Tls | None = info.data.get("tls")
         if tls is None:
-            return _unless(faults, listeners)
+            return unless(faults, listeners)
         faults |= _missing_files(tls, any(listener.tls != "none" for listener in listeners))
-        return _unless(faults, tuple(_with_minimum(listener, tls.minimum) for listener in listeners))
+        return unless(faults, tuple(_with_minimum(listener, tls.minimum) for listener in listeners))
 
     @field_validator("auth")
     @classmethod
     def _auth(cls, auth: Auth, info: ValidationInfo) -> Auth:
-        """Refuse `require_tls = false` where it would let nothing through; the host name is the default realm."""
+        """Refuse what contradicts itself, and `require_tls = false` where it would let nothing through.
+
+        The host name is the default realm.
+        """
         faults = {}
         if len(set(auth.mechanisms)) < len(auth.mechanisms):
             faults["auth.mechanisms"] = "a mechanism is there more than once"
@@ -271,8 +266,13 @@ class Settings(_Table):
                 "false lets only mechanisms through that neither send the password nor need TLS: none of these; "
                 f"must be true, or auth.mechanisms must hold one of {allowed}"
             )
+        tls: Tls | None = info.data.get("tls")
+        if tls is not None:
+            is_login = auth.certificate_login
+            faults |= certificate_faults(auth.certificate, tls.client_ca, auth.mechanisms, is_login=is_login)
+        faults |= oauth_faults(auth.oauth, auth.mechanisms)
         realm = auth.realm or info.data.get("hostname", "")
-        return _unless(faults, auth.model_copy(update={"realm": realm}))
+        return unless(faults, auth.model_copy(update={"realm": realm}))
 
     @field_validator("store")
     @classmethod
@@ -301,7 +301,7 @@ class Settings(_Table):
                 continue
             for sample in missed:
                 faults[f"{key}.samples[{sample}]"] = "holds no login by the regex, must be a whole line that it matches"
-        return _unless(faults, pop)
+        return unless(faults, pop)
 
     @field_validator("relay")
     @classmethod
@@ -338,9 +338,3 @@ def reaches(relay: RelayAddress, listener: ListenAddress) -> bool:
     if not isinstance(relay, TcpAddress) or not isinstance(listener, TcpAddress) or relay.port != listener.port:
         return False
     return relay.host in _LOOPBACK and (listener.host in _WILDCARDS or listener.host in _LOOPBACK)
-
-
-def _unless(faults: Mapping[str, str], value: _T) -> _T:
-    if faults:
-        raise CrossCheckError(faults)
-    return value

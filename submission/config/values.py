@@ -29,7 +29,7 @@ _SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
 _OCTETS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _LEADING_OCTETS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,2}")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _PORT = re.compile(r"[0-9]{1,5}")
 _SYSTEM_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _DESCRIPTOR_NAME = re.compile(r"[ -9;-~]{1,255}")
@@ -111,7 +111,7 @@ def _address(value: object, info: ValidationInfo, *, may_name_host: bool) -> Tcp
     if not isinstance(value, str):
         return None
     if value.startswith("unix:") and value != "unix:":
-        return UnixAddress(_path(value.removeprefix("unix:"), info))
+        return UnixAddress(absolute_path(value.removeprefix("unix:"), info))
     host, _, port = value.rpartition(":")
     is_bracketed = host.startswith("[") and host.endswith("]")
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
@@ -119,7 +119,7 @@ def _address(value: object, info: ValidationInfo, *, may_name_host: bool) -> Tcp
     try:
         literal = ipaddress.ip_address(host[1:-1] if is_bracketed else host)
     except ValueError:
-        is_name = _DOMAIN.fullmatch(host) and not host.rpartition(".")[2].isdigit()
+        is_name = DOMAIN.fullmatch(host) and not host.rpartition(".")[2].isdigit()
         return TcpAddress(host, int(port)) if may_name_host and is_name else None
     return TcpAddress(str(literal), int(port)) if is_bracketed == (literal.version == 6) else None
 
@@ -153,24 +153,25 @@ def _relative_path(value: object) -> Path:
     return Path(text)
 
 
-def _path(value: object, info: ValidationInfo) -> Path:
+def absolute_path(value: object, info: ValidationInfo) -> Path:
+    """A path, relative to the folder of the configuration file. Raises ValueError."""
     folder: Path = (info.context or {}).get("folder", Path())
     return folder.absolute() / _relative_path(value)
 
 
 def _path_or_none(value: object, info: ValidationInfo) -> Path | None:
-    return None if value is None or value == "" else _path(value, info)
+    return None if value is None or value == "" else absolute_path(value, info)
 
 
 def _domain(value: str) -> str:
-    if not _DOMAIN.fullmatch(value):
+    if not DOMAIN.fullmatch(value):
         raise ValueError('must be a host name such as "mail.example.com", in ASCII')
     return value
 
 
 def _server_name(value: str) -> str:
     name = value.removeprefix("*.")
-    if not _DOMAIN.fullmatch(name) or name.rpartition(".")[2].isdigit():  # addresses are not asked for
+    if not DOMAIN.fullmatch(name) or name.rpartition(".")[2].isdigit():  # addresses are not asked for
         raise ValueError('must be a host name such as "mail.example.com" or "*.example.com", in ASCII')
     return value.lower()
 
@@ -240,7 +241,7 @@ Networks: TypeAlias = Several[Annotated[Network, BeforeValidator(_network)]]
 NetworksOrOctets: TypeAlias = Several[Annotated[Network, BeforeValidator(_network_or_octets)]]
 ListenAddress: TypeAlias = Annotated[TcpAddress | UnixAddress | SystemdAddress, BeforeValidator(_listen_address)]
 RelayAddress: TypeAlias = Annotated[TcpAddress | UnixAddress, BeforeValidator(_relay_address)]
-FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path)]
+FilePath: TypeAlias = Annotated[Path, BeforeValidator(absolute_path)]
 StateFile: TypeAlias = Annotated[Path, BeforeValidator(_relative_path)]
 OptionalPath: TypeAlias = Annotated[Path | None, BeforeValidator(_path_or_none)]
 Domain: TypeAlias = Annotated[str, AfterValidator(_domain)]

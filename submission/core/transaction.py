@@ -72,6 +72,7 @@ class Peer:
     tls: str = ""  # such as "TLSv1.3"; empty without
     cipher: str = ""
     end_point: bytes | None = None  # the certificate that it saw (RFC 5929 section 4), if we can tell
+    certified: str = ""  # the user whom its certificate names; empty where it has none, or nobody's
     hello: str = ""  # what EHLO or HELO named
     offered: frozenset[str] = frozenset()  # extensions in our reply to EHLO; none after HELO
     identity: Identity | None = None

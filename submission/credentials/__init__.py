@@ -1,10 +1,15 @@
-"""Accounts: what is kept of them, how it is kept, and who a client is. The one importer of passlib and SQLAlchemy."""
+"""Accounts: what is kept of them, how it is kept, and who a client is.
+
+The one importer of passlib, SQLAlchemy, httpx and joserfc; the last two are loaded where tokens are taken only.
+"""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from submission.config.settings import Settings
+from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
 from submission.credentials import database
 from submission.credentials.authenticator import Authenticator
@@ -12,11 +17,12 @@ from submission.credentials.hashing import check_distributions, load_foreign
 from submission.credentials.sasldb2 import Sasldb2Store, is_sasldb2
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Store
+from submission.credentials.tokens import TokenVerifier
 
 __all__ = ["derive_key", "find_store", "open_authenticator", "open_store", "warm_up"]
 
 
-def warm_up() -> None:
+def warm_up(settings: Settings) -> None:
     """Load all that is used later, before root is dropped: Python's own files may be out of reach then.
 
     Raises StoreUnavailableError where the libraries that are installed can't be trusted to work.
@@ -24,6 +30,9 @@ def warm_up() -> None:
     check_distributions()
     load_foreign()
     database.warm_up()
+    if settings.auth.oauth.issuer:
+        for name in ("submission.credentials.issuer", "anyio._backends._asyncio", "httpcore._backends.anyio"):
+            importlib.import_module(name)
 
 
 def open_store(url: str) -> Store:
@@ -50,7 +59,16 @@ def open_authenticator(settings: Settings, threads: int | None = None) -> Authen
     """
     store, sealer = open_store(settings.store.url), Sealer.from_file(settings.store.key_file)
     store.read(Login("nobody", "nowhere"))  # what is wrong with the file is told now, not at the first login
-    return Authenticator(store, sealer, settings.auth.realm, threads)
+    return Authenticator(store, sealer, settings.auth.realm, threads, open_tokens(settings.auth.oauth))
+
+
+def open_tokens(settings: OAuth) -> TokenVerifier | None:
+    """Who says whose a token is, None where tokens are not taken."""
+    if not settings.issuer:
+        return None
+    from submission.credentials.issuer import open_issuer  # here, for it takes a seventh of a second
+
+    return TokenVerifier(settings, open_issuer(settings))
 
 
 def derive_key(settings: Settings, purpose: str) -> bytes:

@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from submission import logs
 from submission.core import app_passwords
 from submission.core.addresses import Login
 from submission.core.app_passwords import AppPassword
@@ -41,6 +42,7 @@ from submission.credentials.hashing import is_foreign, needs_update, prepare, ve
 from submission.credentials.scram import Decoys
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
+from submission.credentials.tokens import TokenRefusedError, TokenVerifier
 
 MAX_WAITING = 128
 """Questions under way; at 25 ms of CPU each, that is a few seconds of waiting."""
@@ -56,13 +58,22 @@ _T = TypeVar("_T")
 class Authenticator:
     """Answers for one process."""
 
-    def __init__(self, store: Store, sealer: Sealer, default_realm: str, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        default_realm: str,
+        threads: int | None = None,
+        tokens: TokenVerifier | None = None,
+    ) -> None:
+        """`tokens` may be missing where no mechanism is offered that takes them."""
         self._store = store
         self._sealer = sealer
         self._decoys = Decoys(sealer.derive("decoys for SCRAM"))
         self._nobodys_secret = sealer.seal("nobody's password", _NOBODY, SECRET)
         self._default_realm = default_realm
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="credentials")
+        self._tokens = tokens
         self._waiting = 0
         self._successes = _Successes()
         self.held_back: frozenset[Need] = frozenset()
@@ -108,6 +119,28 @@ class Authenticator:
     async def fetch_keys(self, name: str, need: Need) -> tuple[Login | None, ScramKeys]:
         """Login and keys for SCRAM; without a login, keys that look like others. Raises StoreUnavailableError."""
         return await self._in_thread(lambda: self._fetch_keys(name, need))
+
+    async def check_token(self, name: str, token: str) -> Login | None:
+        """The login that a bearer token is for, if `name` is empty or that login's too.
+
+        Raises IssuerUnavailableError, StoreUnavailableError.
+        """
+        if self._tokens is None:
+            return None
+        try:
+            user = await self._tokens.user(token)
+        except TokenRefusedError as error:
+            logs.event("token-refused", user=name or None, reason=str(error))
+            return None
+        return await self.find_login(user, name)
+
+    async def find_login(self, user: str, name: str) -> Login | None:
+        """The login of a user for whom somebody else vouched, if it exists and `name` is empty or that login's too.
+
+        `user` has to be written as the login is kept: to others, who prepare names in another way or not at all, what
+        looks the same may be another person. Raises StoreUnavailableError.
+        """
+        return await self._in_thread(lambda: self._find(user, name))
 
     def close(self) -> None:
         """End the threads and let go of the store."""
@@ -170,6 +203,13 @@ class Authenticator:
             self._sealer.open(self._nobodys_secret, _NOBODY, SECRET)
             return None
         return record.login, self._sealer.open(record.secret, record.login, SECRET).encode()
+
+    def _find(self, user: str, name: str) -> Login | None:
+        record = self._record(user)
+        if record is None or record.is_disabled or str(record.login) not in (user, f"{user}@{self._default_realm}"):
+            return None
+        claimed = self._record(name) if name else record
+        return record.login if claimed is not None and claimed.login == record.login else None
 
     def _fetch_keys(self, name: str, need: Need) -> tuple[Login | None, ScramKeys]:
         login = self._login(name)

@@ -36,7 +36,7 @@ class Record:
 
     def serves(self, need: Need) -> bool:
         """Whether a mechanism with this need finds what it needs."""
-        return bool(self.clear or self.value(need))
+        return need is Need.NOTHING or bool(self.clear or self.value(need))
 
     def value(self, need: Need) -> str:
         """What is kept for mechanisms with this need."""

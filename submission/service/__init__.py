@@ -43,7 +43,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
     sockets = _bind(settings)
     tls = _open_tls(settings)
-    _load_everything()
+    _load_everything(settings)
     make_loop = find_event_loop()
     _raise_descriptor_limit(2 * settings.limits.connections + SPARE_DESCRIPTORS)
     drop_root(settings.user)
@@ -94,12 +94,12 @@ def drop_root(user: str) -> None:
     os.umask(0o077)
 
 
-def _load_everything() -> None:
+def _load_everything(settings: Settings) -> None:
     """Load what would be loaded at its first use: the files of Python may be out of reach once root is dropped."""
     for name in ("encodings.idna", "stringprep", "concurrent.futures.thread", "asyncio.staggered", "zoneinfo"):
         importlib.import_module(name)
     try:
-        warm_up()
+        warm_up(settings)
     except StoreUnavailableError as error:
         raise StartError(str(error), os.EX_SOFTWARE) from error
 

@@ -21,22 +21,28 @@ from submission.core.replies import Reply
 from submission.core.sasl import (
     BAD_CREDENTIALS,
     MAX_RESPONSE,
+    Answer,
     Challenge,
     Channel,
+    CheckCertificate,
     CheckPassword,
+    CheckToken,
     Failure,
     FetchKeys,
     FetchSecret,
     Mechanism,
     Need,
+    Question,
     Step,
     Success,
 )
+from submission.core.sasl.external import ExternalMechanism
 from submission.core.sasl.registry import MECHANISMS, make_nonce, works_without_tls
 from submission.core.sasl.scram import PLUS
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
+from submission.credentials.tokens import IssuerUnavailableError
 from submission.smtp.answers import Answers
 from submission.smtp.penalties import Penalties, RefusedError
 from submission.smtp.stream import BadLineError, ClientStream
@@ -83,22 +89,59 @@ def decode_initial(word: bytes | None) -> bytes | None:
     return b"" if word == b"=" else decode(word)
 
 
-async def exchange(
-    machine: Mechanism,
-    initial: bytes | None,
-    ask: Ask,
-    authenticator: Authenticator,
-    penalties: Penalties,
-    address: str = "",
-) -> Verdict:
-    """Lead the exchange to its end. Raises ExchangeError, and StoreUnavailableError where the store can't say.
+class Inquiry:
+    """Answers a mechanism's questions about one client, and keeps what was found out on the way.
 
-    Whoever has a penalty waits before the store is asked; RefusedError where that is no use. `address` is the client's,
-    for some passwords are good from some networks only.
+    Whoever has a penalty waits before the store is asked. `address` is the client's, for some passwords are good from
+    some networks only; `certified` is the user whom the client's certificate names, if it names one.
     """
-    login: Login | None = None
-    app_password: AppPassword | None = None
-    tried = ""
+
+    def __init__(
+        self, authenticator: Authenticator, penalties: Penalties, address: str = "", certified: str = ""
+    ) -> None:
+        self._authenticator = authenticator
+        self._penalties = penalties
+        self._address = address
+        self._certified = certified
+        self.login: Login | None = None
+        self.app_password: AppPassword | None = None
+        self.tried = ""
+
+    async def answer(self, question: Question) -> Answer:
+        """What to tell the mechanism. Raises as `exchange` does."""
+        authenticator = self._authenticator
+        match question:
+            case CheckPassword(name, password):
+                self.tried = password
+                if not authenticator.remembers(name, password):
+                    await self._penalties.wait(name)
+                found_app = await authenticator.find_app_password(name, password, self._address)
+                found = found_app or (await authenticator.check_password(name, password), None)
+                self.login, self.app_password = found
+            case FetchSecret(name):
+                await self._penalties.wait(name)
+                self.login, secret = await authenticator.fetch_secret(name) or (None, None)
+                return secret
+            case FetchKeys(name, need):
+                await self._penalties.wait(name)
+                self.login, keys = await authenticator.fetch_keys(name, need)
+                return keys
+            case CheckToken(name, token):
+                self.tried = token
+                await self._penalties.wait(name)
+                self.login = await authenticator.check_token(name, token)
+            case CheckCertificate(name) if self._certified:
+                await self._penalties.wait(self._certified)
+                self.login = await authenticator.find_login(self._certified, name)
+        return self.login is not None
+
+
+async def exchange(machine: Mechanism, initial: bytes | None, ask: Ask, inquiry: Inquiry) -> Verdict:
+    """Lead the exchange to its end.
+
+    Raises ExchangeError; StoreUnavailableError or IssuerUnavailableError where these can't say; RefusedError where the
+    client's penalty allows no try.
+    """
     step: Step = machine.start(initial)
     while True:
         match step:
@@ -107,27 +150,14 @@ async def exchange(
                 if answer == b"*":
                     raise ExchangeError("aborted", replies.AUTH_ABORTED)
                 step = machine.respond(decode(answer))
-            case CheckPassword(name, password):
-                tried = password
-                if not authenticator.remembers(name, password):
-                    await penalties.wait(name)
-                found_app = await authenticator.find_app_password(name, password, address)
-                login, app_password = found_app or (await authenticator.check_password(name, password), None)
-                step = machine.resolve(login is not None)
-            case FetchSecret(name):
-                await penalties.wait(name)
-                found = await authenticator.fetch_secret(name)
-                login, secret = found or (None, None)
-                step = machine.resolve(secret)
-            case FetchKeys(name, need):
-                await penalties.wait(name)
-                login, keys = await authenticator.fetch_keys(name, need)
-                step = machine.resolve(keys)
             case Success(name):
                 # A machine that succeeds without the store's word would be a fault of ours: nobody logs in by it.
-                return Verdict(login, name, "" if login else BAD_CREDENTIALS, app_password, tried)
+                login = inquiry.login
+                return Verdict(login, name, "" if login else BAD_CREDENTIALS, inquiry.app_password, inquiry.tried)
             case Failure(reason, name):
-                return Verdict(None, name, reason, password=tried)
+                return Verdict(None, name, reason, password=inquiry.tried)
+            case _:
+                step = machine.resolve(await inquiry.answer(step))
 
 
 class Authentication:
@@ -140,6 +170,7 @@ class Authentication:
         self._stream = stream
         self._answers = answers
         self._failures = 0
+        self._is_asked = False  # whether the client has sent AUTH
         auth = shared.settings.auth
         self._penalties = Penalties(shared.penalties, peer, auth.realm, stream.pause, auth.exempt)
 
@@ -147,8 +178,8 @@ class Authentication:
     def mechanisms(self) -> tuple[str, ...]:
         """What may be used now: all of them under TLS; without it, at most those that send no password.
 
-        Those that bind the channel need one with an end that both sides know. SCRAM is held back while not every login
-        has keys for it, unless there is nothing else that these could use.
+        Those that bind the channel need one with an end that both sides know; EXTERNAL, a certificate that is a user's.
+        SCRAM is held back while not every login has keys for it, unless there is nothing else that these could use.
         """
         auth = self._settings.auth
         if not self._peer.tls and auth.require_tls:
@@ -159,6 +190,7 @@ class Authentication:
             if (self._peer.tls or works_without_tls(name))
             and (self._peer.end_point or not name.endswith(PLUS))
             and not self._is_held_back(MECHANISMS[name].NEED)
+            and (self._peer.certified or name != ExternalMechanism.NAME)
         )
 
     def _is_held_back(self, need: Need) -> bool:
@@ -168,6 +200,7 @@ class Authentication:
 
     async def authenticate(self, argument: bytes) -> Reply:
         """Lead an exchange; where it succeeds, the peer has its identity."""
+        self._is_asked = True
         words = argument.split()
         if self._peer.identity is not None:
             return replies.AUTH_ALREADY
@@ -178,20 +211,34 @@ class Authentication:
             return self._refuse_mechanism(name)
         try:
             initial = decode_initial(words[1] if len(words) == 2 else None)
-            verdict = await exchange(
-                self._machine(name),
-                initial,
-                self._ask,
-                self._shared.authenticator,
-                self._penalties,
-                self._peer.address,
-            )
+            return await self._conclude(self._machine(name), initial)
         except ExchangeError as error:
             self._log("fail", name, None, str(error))
             return error.reply
+
+    async def recognize(self) -> Reply | None:
+        """Log a client in by its certificate that would send mail without AUTH, if that is allowed.
+
+        The reply that ends or puts off its attempt, or None: then the gate sees whether it has an identity.
+        """
+        is_allowed = self._settings.auth.certificate_login and self._peer.certified and not self._is_asked
+        if self._peer.identity is not None or not is_allowed:
+            return None
+        reply = await self._conclude(self._machine(ExternalMechanism.NAME), b"")
+        return reply if 400 <= reply.code < 500 else None
+
+    async def _conclude(self, machine: Mechanism, initial: bytes | None) -> Reply:
+        """Lead an exchange to its end, and note how it ended. Raises ExchangeError."""
+        peer, name = self._peer, machine.NAME
+        try:
+            inquiry = Inquiry(self._shared.authenticator, self._penalties, peer.address, peer.certified)
+            verdict = await exchange(machine, initial, self._ask, inquiry)
         except StoreUnavailableError as error:
-            logs.failure("store-unavailable", error, session=self._peer.session)
+            logs.failure("store-unavailable", error, session=peer.session)
             self._log("fail", name, None, "store-unavailable")
+            return replies.AUTH_UNAVAILABLE
+        except IssuerUnavailableError:
+            self._log("fail", name, None, "issuer-unavailable")
             return replies.AUTH_UNAVAILABLE
         except RefusedError:
             self._log("fail", name, None, "penalty")
@@ -203,9 +250,9 @@ class Authentication:
             self._failures += 1
             is_last = self._failures >= self._settings.limits.auth_failures
             return replies.TOO_MANY_AUTH_FAILURES if is_last else replies.AUTH_FAILED
-        await self._penalties.succeed(verdict.name)
+        await self._penalties.succeed(str(verdict.login))
         used = verdict.app_password
-        self._peer.identity = Identity(Via.AUTH, verdict.login, used.senders if used else ())
+        peer.identity = Identity(Via.AUTH, verdict.login, used.senders if used else ())
         self._log("ok", name, str(verdict.login), None, used.label if used else None)
         return replies.AUTH_OK
 
@@ -218,7 +265,16 @@ class Authentication:
         now = self._shared.now().timestamp()
         nonce = make_nonce(secrets.token_bytes(16), now, self._settings.hostname)
         offers_binding = any(offered.endswith(PLUS) for offered in self.mechanisms)
-        return MECHANISMS[name](Channel(nonce, self._settings.auth.realm, self._peer.end_point, offers_binding))
+        auth = self._settings.auth
+        channel = Channel(
+            nonce,
+            auth.realm,
+            self._peer.end_point,
+            offers_binding,
+            auth.oauth.scope,
+            auth.oauth.openid_configuration,
+        )
+        return MECHANISMS[name](channel)
 
     async def _ask(self, challenge: bytes) -> bytes:
         self._answers.say(replies.challenge(challenge))

@@ -82,11 +82,11 @@ def _parsed(file: Path, parse: Callable[[bytes], _T], wish: str) -> _T:
         raise CertificateError(f'"{file}": {error.strerror}; {text} and to enter the folders above') from None
     except OSError as error:
         raise CertificateError(f'"{file}": {error.strerror}, {wish}') from None
-    except _REFUSED:  # whose texts fill a page at times, and might repeat what is in the file
+    except REFUSED:  # whose texts fill a page at times, and might repeat what is in the file
         raise CertificateError(f'"{file}" cannot be used, {wish}') from None
 
 
-_REFUSED = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+REFUSED = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 """All that cryptography raises."""
 
 

@@ -31,6 +31,7 @@ from submission.core.transaction import ORDER, Peer, Phase, refuse_order
 from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication
 from submission.smtp.chunks import skip
+from submission.smtp.client_certificate import find_user
 from submission.smtp.handover import Handover
 from submission.smtp.proxy_header import read_header
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
@@ -354,19 +355,28 @@ class Session(SMTP):
         tls = self.transport.get_extra_info("ssl_object")
         self.peer.tls, self.peer.cipher = tls.version(), tls.cipher()[0]
         self.peer.end_point = served_end_point(tls)
+        certificate = tls.getpeercert(binary_form=True)
+        if certificate:
+            self.peer.certified = find_user(certificate, self._settings.auth.certificate, self.peer.session)
 
     # The verbs of the other files
 
     async def smtp_AUTH(self, argument: bytes) -> Reply:
         """Authenticate."""
-        reply = await self._authentication.authenticate(argument)
-        if reply is replies.TOO_MANY_AUTH_FAILURES:
-            self._end = "auth-failures"
-        return reply
+        return self._heed(await self._authentication.authenticate(argument))
 
     async def smtp_MAIL(self, argument: bytes) -> Reply | None:
         """Open a transaction."""
+        refusal = await self._authentication.recognize()
+        if refusal is not None:
+            return self._heed(refusal)
         return self._handover.mail(argument, can_start_tls=self._can_start_tls)
+
+    def _heed(self, reply: Reply) -> Reply:
+        """End where the reply says that there were too many failed logins."""
+        if reply is replies.TOO_MANY_AUTH_FAILURES:
+            self._end = "auth-failures"
+        return reply
 
     async def smtp_RCPT(self, argument: bytes) -> Reply | None:
         """Name a recipient."""

@@ -8,6 +8,11 @@ it wants none (SSL_set_SSL_CTX: certificate, ciphers and security level change, 
 
 A renewal makes the contexts of the certificates anew, and takes them only if every one is good; connections keep what
 they began with.
+
+Where the authorities of clients' certificates are configured, clients are asked for one, and whoever has none goes on
+as before; one that can't be verified ends the handshake. A resumed session brings its certificate along, and nobody
+looks at that again. Under TLS 1.2 this ends after two hours, counted from the first handshake. Under TLS 1.3 each
+ticket is exchanged for one that is good for two hours more, so there are none then.
 """
 
 from __future__ import annotations
@@ -60,9 +65,13 @@ class ServerTls:
     def __init__(self, settings: Tls, minimums: Collection[TlsVersion], now: datetime) -> None:
         """Read all certificates, for listeners with these lowest versions. Raises CertificateError."""
         self._pairs = _pairs(settings) if minimums else {}
+        self._client_ca = settings.client_ca if minimums else None
         self._fronts = {minimum: make_context(minimum) for minimum in minimums}
         for minimum, front in self._fronts.items():
             front.sni_callback = functools.partial(self._choose, minimum)
+            if self._client_ca is not None:
+                front.verify_mode = ssl.CERT_OPTIONAL
+                front.num_tickets = 0
         self._certificates: Mapping[_Pair, Certificate] = {}
         self._contexts: Mapping[tuple[TlsVersion, str], ssl.SSLContext] = {}
         self.reload(now)
@@ -90,6 +99,8 @@ class ServerTls:
         contexts = {(minimum, pair): make_context(minimum, *pair) for minimum in self._fronts for pair in certificates}
         for (_, pair), context in contexts.items():
             context.end_point = certificates[pair].end_point
+            if self._client_ca is not None:
+                trust(context, self._client_ca)
         if self.has_changed():  # what OpenSSL read need not be what we looked at
             raise CertificateError("a file changed while it was read")
         self._certificates = certificates
@@ -100,7 +111,10 @@ class ServerTls:
             _report(certificate, now)
 
     def _look(self) -> Mapping[Path, object]:
-        return {file: _state(file) for pair in self._pairs.values() for file in pair}
+        files = [file for pair in self._pairs.values() for file in pair]
+        if self._client_ca is not None:
+            files.append(self._client_ca)
+        return {file: _state(file) for file in files}
 
     def _choose(self, minimum: TlsVersion, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         """Put the certificate for `name` on a connection (RFC 6066 section 3), a wildcard's if there is no other."""
@@ -138,6 +152,17 @@ def served_end_point(connection: ssl.SSLObject) -> bytes | None:
     """
     context = connection.context
     return context.end_point if isinstance(context, Context) and not connection.session_reused else None
+
+
+def trust(context: ssl.SSLContext, authorities: Path) -> None:
+    """Let a context verify clients' certificates by those of a file. Raises CertificateError."""
+    wish = "must be certificates of authorities in PEM format"
+    try:
+        context.load_verify_locations(authorities)
+    except ssl.SSLError:
+        raise CertificateError(f'"{authorities}" cannot be used, {wish}') from None
+    except OSError as error:
+        raise CertificateError(f'"{authorities}": {error.strerror}, {wish}') from None
 
 
 def _pairs(settings: Tls) -> Mapping[str, _Pair]:

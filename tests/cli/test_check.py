@@ -367,3 +367,69 @@ def test_without_tls_no_certificate_is_asked_for(folder: Path) -> None:
     (folder / "server.pem").unlink()
     (folder / "server.key").unlink()
     assert findings(folder) == []
+
+
+# Those who vouch for clients
+
+
+def vouch(folder: Path, tls: str, auth: str) -> None:
+    change(folder, 'key = "server.key"', f'key = "server.key"\n{tls}\n[auth]\n{auth}')
+
+
+def test_authorities_of_clients(folder: Path) -> None:
+    vouch(
+        folder,
+        'client_ca = "clients.pem"',
+        'mechanisms = ["EXTERNAL"]\n[[auth.certificate]]\nuser = "alice"\nsubject = "CN=Alice"',
+    )
+    file = folder / "clients.pem"
+    wish = "must be certificates of authorities in PEM format"
+    assert findings(folder) == [Finding("tls.client_ca", f'"{file}": No such file or directory, {wish}')]
+    file.write_text("nonsense")
+    assert findings(folder) == [Finding("tls.client_ca", f'"{file}" cannot be used, {wish}')]
+    file.write_bytes(CERTIFICATE)
+    assert findings(folder) == []
+
+
+KEYS = '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
+OAUTH = 'mechanisms = ["OAUTHBEARER"]\n[auth.oauth]\nissuer = "https://id.example.com"\naudience = ["mail"]\n'
+
+
+def test_keys_of_an_issuer(folder: Path) -> None:
+    vouch(folder, "", OAUTH + 'jwks = "keys.json"')
+    file = folder / "keys.json"
+    assert findings(folder) == [Finding("auth.oauth.jwks", f'"{file}": No such file or directory')]
+    file.write_text("{}")
+    wish = "must be a JSON Web Key Set with a key for signatures"
+    assert findings(folder) == [Finding("auth.oauth.jwks", f'"{file}" {wish}')]
+    file.write_text(KEYS)
+    assert findings(folder) == []
+
+
+def test_the_secret_for_an_issuer(folder: Path) -> None:
+    vouch(
+        folder,
+        "",
+        OAUTH + 'introspection = "https://id.example.com/i"\nclient_id = "mail"\nclient_secret_file = "secret"',
+    )
+    file, key = folder / "secret", "auth.oauth.client_secret_file"
+    assert findings(folder) == [Finding(key, f'"{file}": No such file or directory')]
+    file.write_text("")
+    file.chmod(0o640)
+    if IS_ROOT:
+        shutil.chown(file, USER)
+    assert findings(folder) == [Finding(key, f'"{file}" does not hold a secret on one line')]
+    file.write_text("sesame")
+    assert findings(folder) == []
+    file.chmod(0o644)
+    assert findings(folder) == [Finding(key, f'"{file}" has mode 0644, must be 0640 or stricter')]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has power to lose")
+def test_what_the_service_could_not_read(folder: Path) -> None:
+    vouch(folder, "", OAUTH + 'jwks = "keys.json"')
+    file = folder / "keys.json"
+    file.write_text(KEYS)
+    file.chmod(0o600)
+    text = f'"{file}" cannot be read by {USER}, must be readable for the service'
+    assert findings(folder) == [Finding("auth.oauth.jwks", text)]

@@ -58,6 +58,19 @@ def test_defaults(tmp_path: Path) -> None:
             "require_tls": True,
             "realm": socket.gethostname(),
             "exempt": [],
+            "certificate_login": False,
+            "certificate": [],
+            "oauth": {
+                "issuer": "",
+                "audience": [],
+                "jwks": "",
+                "introspection": "",
+                "client_id": "",
+                "client_secret_file": "",
+                "user_claim": "sub",
+                "scope": "",
+                "openid_configuration": "",
+            },
         },
         "store": {"url": "sqlite:/var/lib/submission/users.db", "key_file": "/var/lib/submission/store.key"},
         "relay": {"address": "127.0.0.1:25", "tls": "none", "connect_timeout": 30, "final_timeout": 600},
@@ -204,7 +217,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
 @pytest.mark.parametrize(
     ("key", "text", "allowed"),
     [
-        ("tls.client_ca", LISTEN + FILES + 'client_ca = "ca.pem"', '""'),
         ("store.url", LISTEN + '[store]\nurl = "postgresql://host/users"', '"sqlite:FILE", "sasldb2:FILE"'),
         ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
         ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),

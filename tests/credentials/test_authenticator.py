@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
@@ -20,6 +21,7 @@ from submission.credentials.authenticator import MAX_WAITING, REMEMBERED_FOR, Au
 from submission.credentials.database import DatabaseStore
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, StoreUnavailableError
+from submission.credentials.tokens import Claims, IssuerUnavailableError, TokenRefusedError, TokenVerifier
 
 ALICE, BOB, CAROL, DAVE = (Login(user, "example.com") for user in ("alice", "bob", "carol", "dave"))
 PASSWORD = "tanstaaf"
@@ -421,3 +423,65 @@ async def test_to_be_asked_often_does_not_prolong_it(path: Path, monkeypatch: py
     (second,) = authenticator._successes._kept.values()
     assert second.until == first.until
     authenticator.close()
+
+
+# Logins that somebody else vouches for
+
+
+@pytest.mark.parametrize("user", ["alice", "alice@example.com"])
+@pytest.mark.parametrize("name", ["", "alice", "alice@example.com", "\uff41lice"])
+async def test_a_login_for_whom_somebody_vouches(authenticator: Authenticator, user: str, name: str) -> None:
+    assert await authenticator.find_login(user, name) == ALICE
+
+
+@pytest.mark.parametrize("user", [*NOBODY.values(), "bob", "", "Alice", "alice@", "@example.com", "a\0b", "x" * 600])
+async def test_vouching_makes_no_login(authenticator: Authenticator, user: str) -> None:
+    assert await authenticator.find_login(user, "") is None
+    assert await authenticator.find_login(user, user) is None
+
+
+@pytest.mark.parametrize("user", ["\uff41lice", "al\u00adice", "alice@example\uff0ecom", "alice@\uff45xample.com"])
+async def test_what_only_looks_like_a_login_is_another(authenticator: Authenticator, user: str) -> None:
+    """A client's own spelling is prepared; to an issuer it may be somebody else's name."""
+    assert await authenticator.check_password(user, PASSWORD) == ALICE
+    assert await authenticator.find_login(user, "") is None
+
+
+@pytest.mark.parametrize("name", ["carol", "bob", "mallory", "alice@example.org", "Alice", "@"])
+async def test_nobody_may_act_for_somebody_else(authenticator: Authenticator, name: str) -> None:
+    assert await authenticator.find_login("alice", name) is None
+
+
+class Issuer:
+    """One whose tokens are user names."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+
+    async def claims(self, token: str) -> Claims:
+        if self.failure is not None:
+            raise self.failure
+        return {"iss": "https://id.example.com", "aud": "mail", "exp": time.time() + 60, "sub": token}
+
+
+async def test_tokens(path: Path, logged: Callable[[], list[dict[str, object]]]) -> None:
+    issuer = Issuer()
+    tokens = TokenVerifier(OAuth(issuer="https://id.example.com", audience=("mail",)), issuer)
+    with contextlib.closing(Authenticator(DatabaseStore(path), SEALER, "example.com", 2, tokens)) as authenticator:
+        assert await authenticator.check_token("", "alice") == ALICE
+        assert await authenticator.check_token("alice@example.com", "alice") == ALICE
+        for name, token in (("carol", "alice"), ("", "bob"), ("", "mallory"), ("mallory", "mallory")):
+            assert await authenticator.check_token(name, token) is None
+        assert logged() == []
+        issuer.failure = TokenRefusedError("token-of-unknown-key")
+        assert await authenticator.check_token("alice", "a-secret-token") is None
+        [line] = logged()
+        assert (line["event"], line["user"], line["reason"]) == ("token-refused", "alice", "token-of-unknown-key")
+        assert "a-secret-token" not in str(line)
+        issuer.failure = IssuerUnavailableError("it is down")
+        with pytest.raises(IssuerUnavailableError):
+            await authenticator.check_token("", "alice")
+
+
+async def test_without_an_issuer_no_token_is_good(authenticator: Authenticator) -> None:
+    assert await authenticator.check_token("", "alice") is None

@@ -22,9 +22,11 @@ from submission.core.addresses import Login
 from submission.core.replies import Reply
 from submission.core.sasl import BAD_CREDENTIALS, MALFORMED, MAX_RESPONSE, Channel, Mechanism, Need, Step, Success
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
+from submission.core.sasl.external import ExternalMechanism
 from submission.core.sasl.login import LoginMechanism
 from submission.core.sasl.plain import PlainMechanism
 from submission.core.sasl.registry import MECHANISMS
+from submission.core.sasl.xoauth2 import Xoauth2Mechanism
 from submission.core.transaction import Identity, Peer, Via
 from submission.credentials import open_authenticator, open_store
 from submission.credentials.accounts import set_disabled, set_password
@@ -33,7 +35,15 @@ from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record
 from submission.relay.upstream import Pool
 from submission.smtp.answers import Answers
-from submission.smtp.authentication import Authentication, ExchangeError, Verdict, decode, decode_initial, exchange
+from submission.smtp.authentication import (
+    Authentication,
+    ExchangeError,
+    Inquiry,
+    Verdict,
+    decode,
+    decode_initial,
+    exchange,
+)
 from submission.smtp.listener import Shared
 from submission.smtp.penalties import Penalties
 from submission.smtp.stream import ClientStream
@@ -54,6 +64,7 @@ def make_settings(folder: Path, **auth: object) -> Settings:
             "state_dir": str(folder),
             "listen": [{"address": "127.0.0.1:1", "tls": "none"}],
             "relay": {"address": f"unix:{folder}/nobody"},
+            "tls": {"client_ca": f"{folder}/clients.pem"} if "certificate" in auth else {},
             "auth": {"realm": "example.com", **auth},
             "limits": {"auth_failures": 3},
         }
@@ -133,6 +144,17 @@ def test_initial_responses() -> None:
 # The exchange
 
 
+def inquire(authenticator: Authenticator, certified: str = "") -> Inquiry:
+    """For a client that nobody has anything against."""
+    return Inquiry(
+        authenticator, Penalties(None, Peer("0123456789ab"), "example.com", asyncio.sleep), certified=certified
+    )
+
+
+async def no_answer(challenge: bytes) -> bytes:
+    raise AssertionError("the client is asked nothing")
+
+
 async def run(
     machine: Mechanism, initial: bytes | None, authenticator: Authenticator, *answers: bytes
 ) -> tuple[Verdict, list[bytes]]:
@@ -144,8 +166,7 @@ async def run(
         challenges.append(challenge)
         return waiting.pop(0)
 
-    nobody = Penalties(None, Peer("0123456789ab"), "example.com", asyncio.sleep)
-    verdict = await exchange(machine, initial, ask, authenticator, nobody)
+    verdict = await exchange(machine, initial, ask, inquire(authenticator))
     assert not waiting
     return verdict, challenges
 
@@ -206,8 +227,7 @@ async def scram(
         client.set_server_first(heard[0].decode())
         return base64.b64encode(client.get_client_final().encode())
 
-    nobody = Penalties(None, Peer("0123456789ab"), "example.com", asyncio.sleep)
-    return await exchange(MECHANISMS[name](channel), first, ask, authenticator, nobody)
+    return await exchange(MECHANISMS[name](channel), first, ask, inquire(authenticator))
 
 
 @pytest.mark.parametrize("name", ["SCRAM-SHA-256", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"])
@@ -314,13 +334,14 @@ async def session(
     tls: str = "TLSv1.3",
     penalties: PenaltyTable | None = None,
     end_point: bytes | None = None,
+    certified: str = "",
 ) -> AsyncIterator[Client]:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=theirs)
     transport, feeder = await loop.create_connection(Feeder, sock=ours)
     stream = feeder.stream = ClientStream(loop, transport, 30.0)
-    peer = Peer("0123456789ab", "192.0.2.1", tls, end_point=end_point)
+    peer = Peer("0123456789ab", "192.0.2.1", tls, end_point=end_point, certified=certified)
     authenticator = open_authenticator(settings)
     pool = Pool(settings.relay, settings.hostname)
     shared = Shared(settings, pool, authenticator, lambda: datetime.now(UTC), penalties)
@@ -491,3 +512,82 @@ async def test_scram_is_held_back_while_somebody_has_no_keys_for_it(tmp_path: Pa
     theirs.close()
     authenticator.close()
     store.close()
+
+
+# Certificates and tokens
+
+
+@pytest.mark.parametrize(("certified", "name"), [("alice", ""), ("alice", "alice"), ("alice@example.com", "alice")])
+async def test_external(authenticator: Authenticator, certified: str, name: str) -> None:
+    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), no_answer, inquire(authenticator, certified))
+    assert verdict == Verdict(ALICE, name)
+
+
+@pytest.mark.parametrize(
+    ("certified", "name"), [("", ""), ("", "alice"), ("alice", "carol"), ("bob", ""), ("mallory", "mallory")]
+)
+async def test_who_does_not_get_in_by_certificate(authenticator: Authenticator, certified: str, name: str) -> None:
+    verdict = await exchange(ExternalMechanism(CHANNEL), name.encode(), no_answer, inquire(authenticator, certified))
+    assert verdict == Verdict(None, name, BAD_CREDENTIALS)
+
+
+async def test_without_an_issuer_a_token_is_refused(authenticator: Authenticator) -> None:
+    message = b"user=alice\x01auth=Bearer abc\x01\x01"
+    verdict, [challenge] = await run(Xoauth2Mechanism(CHANNEL), message, authenticator, b"")
+    assert verdict == Verdict(None, "alice", BAD_CREDENTIALS)
+    assert b'"status":"401"' in base64.b64decode(challenge)
+
+
+def with_certificates(folder: Path, *, is_login: bool = True) -> Settings:
+    certificate = {"user": "alice", "email": "alice@example.com"}
+    return make_settings(
+        folder, mechanisms=["PLAIN", "EXTERNAL"], certificate_login=is_login, certificate=[certificate]
+    )
+
+
+@pytest.mark.parametrize(("certified", "mechanisms"), [("", ("PLAIN",)), ("alice", ("PLAIN", "EXTERNAL"))])
+async def test_external_is_offered_with_a_certificate(
+    folder: Path, certified: str, mechanisms: tuple[str, ...]
+) -> None:
+    async with session(with_certificates(folder), certified=certified) as client:
+        assert client.mechanisms == mechanisms
+
+
+async def test_a_certificate_gives_an_identity_at_mail(folder: Path) -> None:
+    async with session(with_certificates(folder), certified="alice") as client:
+        assert await client.authentication.recognize() is None
+        assert client.peer.identity == Identity(Via.AUTH, ALICE)
+        assert await client.authentication.recognize() is None
+        assert await client.auth(GOOD) is replies.AUTH_ALREADY
+
+
+@pytest.mark.parametrize("certified", ["", "bob", "mallory"])
+async def test_at_mail_nobody_becomes_anybody(folder: Path, certified: str) -> None:
+    async with session(with_certificates(folder), certified=certified) as client:
+        seen = [await client.authentication.recognize() for _ in range(3)]
+        assert seen == [None, None, replies.TOO_MANY_AUTH_FAILURES if certified else None]
+        assert client.peer.identity is None
+
+
+async def test_at_mail_a_certificate_counts_only_where_that_is_allowed(folder: Path) -> None:
+    async with session(with_certificates(folder, is_login=False), certified="alice") as client:
+        assert await client.authentication.recognize() is None
+        assert client.peer.identity is None
+
+
+@pytest.mark.parametrize("argument", [BAD, b"PLAIN !", b"XFOO", b"EXTERNAL " + base64.b64encode(b"carol")])
+async def test_who_has_sent_auth_is_not_logged_in_without(folder: Path, argument: bytes) -> None:
+    """It wanted to be somebody, and isn't: its mail must not go out as somebody else's."""
+    async with session(with_certificates(folder), certified="alice") as client:
+        assert not (await client.auth(argument)).is_positive
+        assert await client.authentication.recognize() is None
+        assert client.peer.identity is None
+
+
+async def test_at_mail_a_store_out_of_order_is_not_nobody(tmp_path: Path) -> None:
+    settings = with_certificates(tmp_path)
+    async with session(settings, certified="alice") as client:
+        database = tmp_path / settings.store.url.removeprefix("sqlite:")
+        await asyncio.to_thread(database.write_bytes, b"no database at all, but long enough for one" * 99)
+        assert await client.authentication.recognize() is replies.AUTH_UNAVAILABLE
+        assert client.peer.identity is None

@@ -16,7 +16,7 @@ from submission.core.transaction import Peer
 from submission.credentials import open_store
 from submission.credentials.accounts import set_password
 from submission.credentials.sealing import Sealer
-from submission.smtp.authentication import exchange
+from submission.smtp.authentication import Inquiry, exchange
 from submission.smtp.penalties import Penalties, RefusedError
 from submission.state.penalties import PenaltyTable
 from submission.state.sqlite import SqliteState
@@ -152,8 +152,10 @@ async def test_a_password_that_was_right_a_moment_ago_does_not_wait(accounts: Pa
             PlainMechanism(CHANNEL),
             plain("alice"),
             no_answer,
-            first.authentication._shared.authenticator,
-            Penalties(table, Peer("0123456789ab", "192.0.2.1"), REALM, Clock().sleep),
+            Inquiry(
+                first.authentication._shared.authenticator,
+                Penalties(table, Peer("0123456789ab", "192.0.2.1"), REALM, Clock().sleep),
+            ),
         )
         assert verdict.login == ALICE
 

@@ -18,6 +18,7 @@ from submission.config.settings import Sni, Tls, TlsVersion
 from submission.smtp.pem import CertificateError
 from submission.smtp.tls import ServerTls, make_context, served_end_point
 from tests.support.authority import Authority, put
+from tests.support.client_authority import ClientAuthority
 
 NOW = datetime.now(UTC)
 MINIMUMS: tuple[TlsVersion, ...] = ("1.0", "1.1", "1.2", "1.3")
@@ -46,14 +47,14 @@ def folder(tmp_path: Path, authority: Authority) -> Path:
     return tmp_path
 
 
-def server_tls(folder: Path, minimums: tuple[TlsVersion, ...] = MINIMUMS) -> ServerTls:
+def server_tls(folder: Path, minimums: tuple[TlsVersion, ...] = MINIMUMS, client_ca: Path | None = None) -> ServerTls:
     """The first of the names is the default."""
     default, *others = NAMES
     sni = tuple(
         Sni(name=name.replace("any.", "*."), certificate=folder / f"{name}.pem", key=folder / f"{name}.key")
         for name in others
     )
-    tls = Tls(certificate=folder / f"{default}.pem", key=folder / f"{default}.key", sni=sni)
+    tls = Tls(certificate=folder / f"{default}.pem", key=folder / f"{default}.key", sni=sni, client_ca=client_ca)
     return ServerTls(tls, minimums, NOW)
 
 
@@ -407,3 +408,96 @@ def test_both_event_loops_take_the_certificate_that_was_chosen(
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
+
+
+# Certificates of clients
+
+NEW_VERSIONS = VERSIONS[2:]
+
+
+@pytest.fixture
+def clients(folder: Path) -> ClientAuthority:
+    authority = ClientAuthority()
+    put(folder / "clients.pem", authority.pem)
+    return authority
+
+
+def shown(connection: Connection) -> str:
+    """The subject of the certificate that the service has of a client; empty where it has none."""
+    data = connection.server.getpeercert(binary_form=True)
+    return x509.load_der_x509_certificate(data).subject.rfc4514_string() if data else ""
+
+
+@pytest.mark.parametrize("version", NEW_VERSIONS)
+@pytest.mark.parametrize("name", [None, *NAMES[:2]])
+def test_a_client_may_show_a_certificate(
+    folder: Path, clients: ClientAuthority, version: ssl.TLSVersion, name: str | None
+) -> None:
+    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.0")
+    client = client_context(version)
+    assert shown(Connection(front, client, name)) == ""
+    client.load_cert_chain(clients.issue(folder / "alice.pem"))
+    assert shown(Connection(front, client, name)) == "CN=Alice,O=Example"
+    assert shown(Connection(server_tls(folder).context("1.0"), client, name)) == ""  # nobody asks for it
+
+
+@pytest.mark.parametrize("version", NEW_VERSIONS)
+@pytest.mark.parametrize("fault", ["issuer", "expired", "not yet", "for servers"])
+def test_a_certificate_that_is_not_good_ends_the_handshake(
+    folder: Path, clients: ClientAuthority, version: ssl.TLSVersion, fault: str
+) -> None:
+    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.2")
+    file = folder / "alice.pem"
+    if fault == "issuer":
+        ClientAuthority().issue(file)
+    elif fault == "for servers":
+        clients.issue(file, usage=x509.ExtendedKeyUsageOID.SERVER_AUTH)
+    else:
+        clients.issue(file, days=-40 if fault == "expired" else 2)
+    client = client_context(version)
+    client.load_cert_chain(file)
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        Connection(front, client)
+
+
+def test_a_certificate_is_not_resumed_for_ever(folder: Path, clients: ClientAuthority) -> None:
+    """A session resumed by its ticket brings the certificate along, though nobody has looked at it again."""
+    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.2")
+    file = clients.issue(folder / "alice.pem")
+    new = client_context(ssl.TLSVersion.TLSv1_3)
+    new.load_cert_chain(file)
+    first = Connection(front, new)
+    assert not first.client.session or not first.client.session.has_ticket
+    old = client_context(ssl.TLSVersion.TLSv1_2)
+    old.load_cert_chain(file)
+    before = Connection(front, old).client.session
+    assert before is not None
+    assert before.ticket_lifetime_hint <= 7200
+    again = Connection(front, old, session=before)
+    assert again.client.session_reused
+    assert shown(again) == "CN=Alice,O=Example"
+    after = again.client.session
+    assert after is not None
+    assert after.time == before.time
+
+
+def test_other_authorities_are_taken_as_renewed_certificates_are(folder: Path, clients: ClientAuthority) -> None:
+    tls = server_tls(folder, client_ca=folder / "clients.pem")
+    front, client = tls.context("1.2"), client_context(ssl.TLSVersion.TLSv1_3)
+    client.load_cert_chain(clients.issue(folder / "alice.pem"))
+    others = ClientAuthority()
+    put(folder / "clients.pem", others.pem)
+    assert tls.has_changed()
+    tls.reload(NOW)
+    with pytest.raises(ssl.SSLError):
+        Connection(front, client)
+    client.load_cert_chain(others.issue(folder / "alice.pem"))
+    assert shown(Connection(front, client)) == "CN=Alice,O=Example"
+    for nonsense in (b"", b"no certificate"):
+        put(folder / "clients.pem", nonsense)
+        with pytest.raises(CertificateError, match="must be certificates of authorities in PEM format"):
+            tls.reload(NOW)
+    (folder / "clients.pem").unlink()
+    with pytest.raises(CertificateError, match="No such file"):
+        tls.reload(NOW)
+    assert shown(Connection(front, client)) == "CN=Alice,O=Example"

@@ -10,6 +10,7 @@ from submission.cli.options import configuration
 from submission.cli.passwords import ask_password, is_terminal, read_password
 from submission.cli.tables import print_table
 from submission.cli.user.opened import opened, user_argument
+from submission.core.sasl import Need
 from submission.core.sasl.registry import MECHANISMS
 from submission.core.sasl.scram import PLUS
 from submission.credentials.accounts import AccountError, delete, is_password, set_disabled
@@ -87,7 +88,6 @@ def verify(file: Path, name: str) -> None:
 
 
 def _summary(record: Record) -> tuple[str, str, str]:
-    usable = [
-        name for name, mechanism in MECHANISMS.items() if record.serves(mechanism.NEED) and not name.endswith(PLUS)
-    ]
+    needs = {name: kind.NEED for name, kind in MECHANISMS.items() if kind.NEED is not Need.NOTHING}
+    usable = [name for name, need in needs.items() if record.serves(need) and not name.endswith(PLUS)]
     return str(record.login), "disabled" if record.is_disabled else "enabled", " ".join(usable)

@@ -5,7 +5,7 @@ either. Where it needs something from there it says so with a step, and is given
 
     start(initial)         -> Step     initial response, or None where the client sent none
     respond(data)          -> Step     the client's answer to the last Challenge
-    resolve(answer)        -> Step     the store's answer to the last CheckPassword, FetchSecret or FetchKeys
+    resolve(answer)        -> Step     the answer to the last question: one of those in `Question`
 
 A machine ends with Success or Failure and is not used again. Any bytes whatever give a Step, never an exception.
 For a login that doesn't exist the shell answers `False`, `None` or keys that fit no password, and the machine spends
@@ -32,6 +32,7 @@ class Need(Enum):
     SECRET = "the password itself"  # noqa: S105
     SCRAM_SHA_256 = "keys for SCRAM-SHA-256"
     SCRAM_SHA_1 = "keys for SCRAM-SHA-1"
+    NOTHING = "nothing but the login, for somebody else vouches for the client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Channel:
     realm: str = ""  # ours, for names without one
     end_point: bytes | None = None  # tls-server-end-point of this connection (RFC 5929 section 4), where it has one
     offers_binding: bool = False  # whether the client was offered a mechanism that binds the channel
+    scope: str = ""  # what a token has to be good for (RFC 6749 section 3.3), for the client whose token isn't
+    openid_configuration: str = ""  # URL where that client reads how to get a better one, likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,32 @@ class FetchKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckToken:
+    """Ask whether a bearer token (RFC 6750) is good, and that of `name`; pass True or False to `resolve`.
+
+    An empty `name` is whoever the token's user is.
+    """
+
+    name: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCertificate:
+    """Ask whether the client's certificate is that of `name`; pass True or False to `resolve`.
+
+    An empty `name` is whoever the certificate's user is.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
-    """The client proved to be `name`. An authorization identity that differs never gets here."""
+    """The client proved to be `name`, empty where it left that to its token or certificate.
+
+    An authorization identity that differs never gets here.
+    """
 
     name: str
 
@@ -92,10 +119,11 @@ class Failure:
     name: str = ""
 
 
-Step: TypeAlias = Challenge | CheckPassword | FetchSecret | FetchKeys | Success | Failure
+Question: TypeAlias = CheckPassword | FetchSecret | FetchKeys | CheckToken | CheckCertificate
+Step: TypeAlias = Challenge | Question | Success | Failure
 
 Answer: TypeAlias = "bool | bytes | ScramKeys | None"
-"""What the store may answer."""
+"""What the shell may answer to a question."""
 
 BAD_CREDENTIALS = "bad-credentials"
 MALFORMED = "malformed"
@@ -110,7 +138,7 @@ class Mechanism(Protocol):
     NAME: ClassVar[str]
     """As in EHLO, upper case."""
     SENDS_PASSWORD: ClassVar[bool]
-    """Whether a listener could read the password, so that it is never offered without TLS."""
+    """Whether a listener could read a password or token, so that it is never offered without TLS."""
     NEED: ClassVar[Need]
 
     def __init__(self, channel: Channel) -> None:
@@ -123,4 +151,4 @@ class Mechanism(Protocol):
         """Go on with the client's answer to the last Challenge."""
 
     def resolve(self, answer: Answer) -> Step:
-        """Go on with the store's answer to the last question."""
+        """Go on with the answer to the last question."""

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from submission.core.sasl import Mechanism
 from submission.core.sasl.cram_md5 import CramMd5Mechanism
 from submission.core.sasl.digest_md5 import DigestMd5Mechanism
+from submission.core.sasl.external import ExternalMechanism
 from submission.core.sasl.login import LoginMechanism
+from submission.core.sasl.oauthbearer import OauthBearerMechanism
 from submission.core.sasl.plain import PlainMechanism
 from submission.core.sasl.scram import (
     PLUS,
@@ -17,6 +19,7 @@ from submission.core.sasl.scram import (
     ScramSha256Mechanism,
     ScramSha256PlusMechanism,
 )
+from submission.core.sasl.xoauth2 import Xoauth2Mechanism
 
 MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
     {
@@ -30,18 +33,21 @@ MECHANISMS: Mapping[str, type[Mechanism]] = MappingProxyType(
             LoginMechanism,
             CramMd5Mechanism,
             DigestMd5Mechanism,
+            ExternalMechanism,
+            OauthBearerMechanism,
+            Xoauth2Mechanism,
         )
     }
 )
-"""Name as in EHLO to class, the best first."""
+"""Name as in EHLO to class: by password, the best first, then by somebody else's word."""
 
 USUAL = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5")
 """What is offered, in this order, unless the configuration says otherwise."""
 
 
 def works_without_tls(name: str) -> bool:
-    """Whether a mechanism neither sends the password nor binds the channel, so that it can do without TLS."""
-    return not MECHANISMS[name].SENDS_PASSWORD and not name.endswith(PLUS)
+    """Whether a mechanism sends no password or token, and stands neither on the channel nor on a certificate."""
+    return not MECHANISMS[name].SENDS_PASSWORD and not name.endswith(PLUS) and name != ExternalMechanism.NAME
 
 
 def make_nonce(random: bytes, now: float, hostname: str) -> bytes:

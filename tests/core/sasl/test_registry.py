@@ -10,11 +10,11 @@ from submission.core.sasl import (
     Answer,
     Challenge,
     Channel,
-    CheckPassword,
+    CheckToken,
     Failure,
     FetchKeys,
-    FetchSecret,
     Need,
+    Question,
     Step,
     Success,
 )
@@ -24,6 +24,8 @@ from submission.core.sasl.scram_keys import ScramKeys
 NONCE = make_nonce(bytes(range(16)), 1795234567.9, "mail.example.com")
 CHANNEL = Channel(NONCE, "example.com", bytes(32))
 
+BEARER = (b"n,a=alice,", b"user=alice", b"auth=Bearer abc")
+
 # Anything at all, and things that come near to a message of some mechanism.
 PROOFS = [b",p=" + b"A" * 43 + b"=", b",p=" + b"A" * 27 + b"="]
 SCRAM = [b"n,,", b"y,,", b"p=tls-server-end-point,,", b"a=alice,", b"n=alice,", b"r=x", b"r=x" + NONCE, b"c=biws,"]
@@ -32,14 +34,16 @@ RESPONSES = (
     st.binary(max_size=64)
     | st.builds(
         lambda parts, joint: joint.join(parts),
-        st.lists(st.sampled_from([b"", b"alice", b"secret", b"0" * 32, b"\xff", b"\0"]), max_size=4),
-        st.sampled_from([b"\0", b" ", b""]),
+        st.lists(st.sampled_from([b"", b"alice", b"secret", b"0" * 32, b"\xff", b"\0", *BEARER]), max_size=5),
+        st.sampled_from([b"\0", b" ", b"", b"\x01"]),
     )
     | st.lists(st.sampled_from([*SCRAM, *PROOFS]), max_size=6).map(b"".join)
     | st.permutations([*DIGEST, b"response=" + b"0" * 32]).map(b",".join)
     | st.just(b"n,,n=alice,r=x")
     | st.just(b"p=tls-server-end-point,,n=alice,r=x")
     | st.just(b"c=biws,r=x" + NONCE + PROOFS[0])
+    | st.just(b"n,a=alice,\x01auth=Bearer abc\x01\x01")
+    | st.just(b"user=alice\x01auth=Bearer abc\x01\x01")
 )
 ANSWERS: st.SearchStrategy[Answer] = (
     st.sampled_from([False, None, b"", b"guess"])
@@ -52,14 +56,21 @@ def test_names() -> None:
     assert list(MECHANISMS) == [
         *("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"),
         *("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5"),
+        *("EXTERNAL", "OAUTHBEARER", "XOAUTH2"),
     ]
     assert all(name == mechanism.NAME for name, mechanism in MECHANISMS.items())
     assert set(USUAL) < set(MECHANISMS)
 
 
-def test_a_mechanism_sends_the_password_if_its_hash_is_what_it_needs() -> None:
+def test_what_is_sent() -> None:
+    sending = [name for name, mechanism in MECHANISMS.items() if mechanism.SENDS_PASSWORD]
+    assert sending == ["PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"]
+
+
+def test_a_password_is_sent_if_its_hash_is_what_is_needed() -> None:
     for mechanism in MECHANISMS.values():
-        assert mechanism.SENDS_PASSWORD is (mechanism.NEED is Need.PASSWORD)
+        if mechanism.NEED is not Need.NOTHING:
+            assert mechanism.SENDS_PASSWORD is (mechanism.NEED is Need.PASSWORD)
 
 
 def test_what_works_without_tls() -> None:
@@ -86,14 +97,18 @@ def test_no_bytes_raise_and_none_get_in(
     mechanism = MECHANISMS[name](CHANNEL)
     step: Step = mechanism.start(initial)
     for response in responses:
-        if isinstance(step, CheckPassword | FetchSecret | FetchKeys):
+        if isinstance(step, Question):
             asked, step = step, mechanism.resolve(answer)
-            if not isinstance(asked, FetchKeys):
+            if isinstance(asked, CheckToken):  # the client is told why
+                assert isinstance(step, Challenge)
+            elif not isinstance(asked, FetchKeys):
                 assert step == Failure("bad-credentials", asked.name)
         if isinstance(step, Challenge):
             step = mechanism.respond(response)
-    if isinstance(step, CheckPassword | FetchSecret | FetchKeys):
+    if isinstance(step, Question):
         step = mechanism.resolve(None)
+    if isinstance(step, Challenge):
+        step = mechanism.respond(b"\x01")
     assert isinstance(step, Failure)
 
 
