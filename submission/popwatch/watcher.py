@@ -1,0 +1,78 @@
+"""All sources together: asked in turn, none before the others have had theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from submission.popwatch import Batch
+from submission.popwatch.files import LogFile, expand
+from submission.popwatch.journal import Journal
+from submission.popwatch.syslog import SyslogSocket
+
+INTERVAL = 0.1
+"""Seconds between looks."""
+EXPAND_INTERVAL = 5.0
+"""Seconds between looks for files that names with wildcards have come to mean."""
+
+
+class _Source(Protocol):
+    def read(self) -> Batch | None: ...
+
+    def close(self) -> None: ...
+
+
+class Watcher:
+    """Gives batches from now on; raises OSError where a socket can't be had."""
+
+    def __init__(self, logs: Sequence[str], positions: Mapping[str, str]) -> None:
+        """`logs` as in the configuration, with absolute paths; `positions` by source, of the last batches stored."""
+        self._positions = dict(positions)
+        self._patterns = [log for log in logs if log != "journal" and not log.startswith("syslog:")]
+        self._sources: dict[str, _Source] = {}
+        for log in logs:
+            if log == "journal":
+                self._sources[log] = Journal(self._positions.get(log, ""))
+            elif log.startswith("syslog:"):
+                self._sources[log] = SyslogSocket(log, syslog_address(log))
+        self._expanded = 0.0
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """The lines of all sources, as they come; ends with the task that asks."""
+        while True:
+            self._expand()
+            was_anything = False
+            for source in list(self._sources.values()):
+                batch = source.read()
+                if batch is not None:
+                    was_anything = True
+                    yield batch
+            await asyncio.sleep(0 if was_anything else INTERVAL)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for source in self._sources.values():
+            source.close()
+        self._sources.clear()
+
+    def _expand(self) -> None:
+        now = time.monotonic()
+        if self._expanded and now - self._expanded < EXPAND_INTERVAL:
+            return
+        self._expanded = now
+        for pattern in self._patterns:
+            for path in expand(pattern):
+                if str(path) not in self._sources:
+                    self._sources[str(path)] = LogFile(path, self._positions.get(str(path), ""))
+
+
+def syslog_address(log: str) -> Path | tuple[str, int]:
+    """Where `syslog:/path` or `syslog:127.0.0.1:5514` is."""
+    where = log.removeprefix("syslog:")
+    if where.startswith("/"):
+        return Path(where)
+    host, _, port = where.rpartition(":")
+    return host.strip("[]"), int(port)
