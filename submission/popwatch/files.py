@@ -58,17 +58,19 @@ class Mark:
     offset: int
     before: bytes
     written: float  # when the file was last written to, as far as was known
+    head: bytes  # its first octets, as far as there were any
 
     def encode(self) -> list[object]:
         """For JSON."""
-        return [self.device, self.inode, self.offset, self.before.hex(), self.written]
+        return [self.device, self.inode, self.offset, self.before.hex(), self.written, self.head.hex()]
 
     @classmethod
     def decode(cls, value: object) -> Mark:
         """Raises ValueError."""
-        if not isinstance(value, list) or len(value) != 5:
+        if not isinstance(value, list) or len(value) != 6:
             raise ValueError("no mark")
-        return cls(int(value[0]), int(value[1]), int(value[2]), bytes.fromhex(str(value[3])), float(value[4]))
+        before, head = (bytes.fromhex(str(value[place])) for place in (3, 5))
+        return cls(int(value[0]), int(value[1]), int(value[2]), before, float(value[4]), head)
 
 
 class _Open:
@@ -89,7 +91,7 @@ class _Open:
 
     @property
     def mark(self) -> Mark:
-        return Mark(self.device, self.inode, self.offset, self.before, self.written)
+        return Mark(self.device, self.inode, self.offset, self.before, self.looked, self.head())
 
     @property
     def written(self) -> float:
@@ -189,12 +191,15 @@ class LogFile:
         self._files.clear()
 
     def _position(self) -> str:
-        marks = [file.mark.encode() for file in self._files]
+        last = self._files[-1]
+        marks = [mark.encode() for file in self._files if (mark := file.mark).offset or mark.head or file is last]
         return json.dumps([marks, [head.hex() for head in self._heads]], separators=(",", ":"))
 
     def _look(self) -> None:
         """See what became of the name."""
         current = self._files[-1] if self._files else None
+        if current is not None and current.is_cut_off():
+            self._begin_anew(current)
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -203,17 +208,15 @@ class LogFile:
             self._complain(error.strerror or str(error))
             return
         if current is not None and (status.st_dev, status.st_ino) == (current.device, current.inode):
-            if current.is_cut_off():
-                self._begin_anew(current)
-            elif not current.offset and not status.st_size and status.st_mtime != current.looked:
-                self._files.pop()  # cut off before anything of it was read
+            if not current.offset and status.st_mtime != current.looked:
+                self._files.pop()  # it may have been cut off before anything of it was read
                 self._open_since(current.looked)
                 self._files.append(current)
             current.looked = status.st_mtime
             return
         if current is not None:
             current.since = time.monotonic()
-            self._open_since(current.written)
+            self._open_since(current.looked)
         self._open(self._path)
 
     def _is_over(self, file: _Open) -> bool:
@@ -247,12 +250,22 @@ class LogFile:
                 time.sleep(_PAUSE)
             self.close()
             if self._reopen(marks):
-                self._open_since(self._files[-1].written)
+                self._open_what_came(marks[-1])
                 return
         if marks and not marks[-1].offset:
             self._open_since(marks[-1].written)
         else:
             logs.event("log-place-lost", file=str(self._path))
+
+    def _open_what_came(self, mark: Mark) -> None:
+        """Open what came since the last file that was read."""
+        last = self._files[-1]
+        if self._path.exists() and self._path.stat().st_ino != last.inode:
+            self._open_since(mark.written)
+        elif not last.offset:  # it may have been cut off, and what was in it is in a copy, which comes before it
+            self._files.pop()
+            self._open_since(mark.written)
+            self._files.append(last)
 
     def _reopen(self, marks: list[Mark]) -> bool:
         """Open the files that were read, at their places; whether the last of them was found."""
@@ -310,10 +323,20 @@ class LogFile:
             file = _Open(path, mark.offset, mark.before)
         except OSError:
             return None
-        if (mark.before and file.has_read(mark)) or (not mark.before and file.inode == mark.inode):
+        if self._is_of(file, mark):
             return file
         file.close()
         return None
+
+    def _is_of(self, file: _Open, mark: Mark) -> bool:
+        """Whether a mark is of this file, by what is in it; the number alone may have been given to another."""
+        if mark.offset:
+            return file.has_read(mark)
+        head = file.head()
+        if mark.head:
+            return head.startswith(mark.head)
+        is_known = head and any(map(head.startswith, self._heads))
+        return (file.device, file.inode) == (mark.device, mark.inode) and not is_known
 
     def _open(self, path: Path) -> None:
         try:

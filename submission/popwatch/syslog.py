@@ -25,18 +25,7 @@ class SyslogSocket:
     def __init__(self, source: str, address: Path | tuple[str, int]) -> None:
         self._source = source
         self._path = address if isinstance(address, Path) else None
-        if self._path is not None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            with contextlib.suppress(FileNotFoundError):
-                if self._path.is_socket():
-                    self._path.unlink()
-            self._socket.bind(str(self._path))
-            self._path.chmod(0o666)  # whoever reaches the folder may write, as to /dev/log
-        else:
-            assert isinstance(address, tuple)
-            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-            self._socket = socket.socket(family, socket.SOCK_DGRAM)
-            self._socket.bind(address)
+        self._socket = _bind(address)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._socket.setblocking(False)
 
@@ -61,3 +50,21 @@ class SyslogSocket:
         self._socket.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def _bind(address: Path | tuple[str, int]) -> socket.socket:
+    if isinstance(address, Path):
+        family, where = socket.AF_UNIX, str(address)
+        if address.is_socket():  # left behind by somebody who ended without ceremony
+            address.unlink()
+    else:
+        family, where = socket.AF_INET6 if ":" in address[0] else socket.AF_INET, address  # type: ignore[assignment]
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.bind(where)
+        if isinstance(address, Path):
+            address.chmod(0o666)  # whoever reaches the folder may write, as to /dev/log
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -180,7 +180,16 @@ def test_cut_off_and_written_beyond_the_place(path: Path) -> None:
     log.close()
 
 
-NO_PLACES = ["x", "[]", "{}", "[1]", "[[1],[]]", "[[[1,2,3,4]],[]]", '[[[1,2,3,"zz",0]],[]]', '[[[1,2,9,"6162",0]],[]]']
+NO_PLACES = [
+    "x",
+    "[]",
+    "{}",
+    "[1]",
+    "[[1],[]]",
+    "[[[1,2,3,4]],[]]",
+    '[[[1,2,3,"zz",0,""]],[]]',
+    '[[[1,2,9,"6162",0,""]],[]]',
+]
 
 
 @pytest.mark.parametrize("position", NO_PLACES)
@@ -264,7 +273,7 @@ class Rotations(RuleBasedStateMachine):
     def rotate(self, kind: str) -> None:
         if kind == "copytruncate" and not self.path.stat().st_size:
             return
-        for number in range(8, 0, -1):
+        for number in range(60, 0, -1):
             for suffix in ("", ".gz"):
                 old = self.folder / f"mail.log.{number}{suffix}"
                 if old.exists():
