@@ -88,7 +88,7 @@ def _sum(pids: Iterable[int]) -> float:
 def _time_of_threads(pid: int) -> float:
     """Seconds that its living threads were on a processor."""
     nanoseconds = 0
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    for path in _of_threads(pid, "schedstat"):
         with contextlib.suppress(OSError):  # a thread that has just ended
             nanoseconds += int(path.read_text().split()[0])
     return nanoseconds / 1e9
@@ -96,10 +96,18 @@ def _time_of_threads(pid: int) -> float:
 
 def _children(pid: int) -> list[int]:
     children: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+    for path in _of_threads(pid, "children"):
         with contextlib.suppress(OSError):  # a thread that has just ended
             children += map(int, path.read_text().split())
     return children
+
+
+def _of_threads(pid: int, name: str) -> list[Path]:
+    """The files of this name of its living threads; none where the process has just ended."""
+    try:
+        return list(Path(f"/proc/{pid}/task").glob(f"*/{name}"))
+    except OSError:
+        return []
 
 
 def _proportional_size(pid: int) -> int:

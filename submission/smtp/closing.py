@@ -26,7 +26,10 @@ def part(transport: asyncio.Transport, carrier: asyncio.Transport | None) -> Non
     if carrier is None:
         transport.set_protocol(_Deaf(transport))
         transport.resume_reading()
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # it is gone, which asyncio has not told us yet
+            transport.abort()
     else:
         carrier.set_protocol(_Bounded(carrier))
         transport.close()

@@ -106,9 +106,9 @@ def test_a_sweep_drops_what_has_ended_and_later_what_was_removed(state: SqliteSt
     put(state, "good", until=NOW + 2 * NOTICED)
     put(state, "removed")
     state.change(lambda transaction: transaction.remove("kind", "removed"))
-    state.sweep(NOW)
+    state.sweep(time.time())
     assert {entry.key for entry in state.changes("kind", None)[1]} == {"removed", "good"}
-    state.sweep(NOW + NOTICED + 60)
+    state.sweep(time.time() + NOTICED + 60)
     assert {entry.key for entry in state.changes("kind", None)[1]} == {"good"}
 
 
