@@ -1,0 +1,107 @@
+"""TLS as clients find it: the certificate that is served, who vouches for it, and which versions are taken."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from submission.cli.check import EXPIRES_SOON
+from submission.cli.doctor.conversation import ConversationError, HandshakeError
+from submission.cli.doctor.doors import Door, tolerant
+from submission.cli.doctor.verdict import Verdict
+from submission.config import Settings
+from submission.smtp.pem import REFUSED, names_of
+from submission.smtp.tls import VERSIONS
+
+DATES, NAMES, CHAIN, OLD = "certificate's dates", "certificate's names", "certificate's chain", "old TLS versions"
+
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for: dates have a verdict of their own."""
+
+
+def try_tls(door: Door, settings: Settings) -> Iterator[Verdict]:
+    """What can be said of a listener's TLS without logging in."""
+    if door.listen.tls == "none":
+        return
+    for name in (settings.hostname, *(entry.name.replace("*.", "any.", 1) for entry in settings.tls.sni)):
+        try:
+            with door.enter_encrypted(name=name) as conversation:
+                certificate = x509.load_der_x509_certificate(conversation.certificate or b"")
+        except (ConversationError, *REFUSED) as error:
+            yield door.place.not_tried(NAMES, f"for {name}: {error}")
+            continue
+        yield _names(door, certificate, name)
+        yield _dates(door, certificate, name)
+        yield _chain(door, name)
+    yield _old_versions(door)
+
+
+def _names(door: Door, certificate: x509.Certificate, name: str) -> Verdict:
+    names = names_of(certificate)
+    if name.lower() in (known.lower() for known in names) or "*." + name.partition(".")[2] in names:
+        return door.place.ok(NAMES, f"for {name}")
+    text = f"for {', '.join(names) or 'no name at all'}, not for {name}, as which clients are to know us"
+    return door.place.failed(NAMES, f"{text}: they refuse it; have one issued for that name")
+
+
+def _dates(door: Door, certificate: x509.Certificate, name: str) -> Verdict:
+    now, begin, end = datetime.now(UTC), certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now > end:
+        return door.place.failed(DATES, f"for {name}: expired at {end:%Y-%m-%d %H:%M} UTC; renew it")
+    if now < begin:
+        return door.place.failed(DATES, f"for {name}: not good before {begin:%Y-%m-%d %H:%M} UTC; is the clock right?")
+    days = (end - now).days
+    if end - now < EXPIRES_SOON:
+        return door.place.warning(DATES, f"for {name}: expires in {days} days; renew it")
+    return door.place.ok(DATES, f"for {name}: good for {days} days")
+
+
+def _chain(door: Door, name: str) -> Verdict:
+    """Whether who trusts what this system trusts can follow the chain."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    context.load_default_certs()
+    try:
+        door.enter_encrypted(context, name).close()
+    except HandshakeError as error:
+        text = f"for {name}: {error}; put the authority's own certificates behind it in the file, unless it is one that"
+        return door.place.warning(CHAIN, f"{text} only your clients know")
+    except ConversationError as error:
+        return door.place.not_tried(CHAIN, f"for {name}: {error}")
+    return door.place.ok(CHAIN, f"for {name}: this system's authorities vouch for it")
+
+
+def _old_versions(door: Door) -> Verdict:
+    """Whether versions below the lowest that is allowed are really refused."""
+    minimum = door.listen.tls_minimum
+    refused = []
+    for version, number in VERSIONS.items():
+        if number >= VERSIONS[minimum]:
+            continue
+        try:
+            door.enter_encrypted(_exactly(number)).close()
+        except HandshakeError:
+            refused.append(version)
+        except ConversationError as error:
+            return door.place.not_tried(OLD, str(error))
+        else:
+            text = f"TLS {version} is taken, though tls_minimum is {minimum}; restart it if that is new"
+            return door.place.failed(OLD, text)
+    return door.place.ok(
+        OLD, f"TLS {', '.join(refused)} refused" if refused else f"TLS {minimum} is the lowest there is"
+    )
+
+
+def _exactly(version: ssl.TLSVersion) -> ssl.SSLContext:
+    """A client that speaks one version only, however old."""
+    context = tolerant()
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # below that OpenSSL doesn't even try
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is why it is tried
+        context.minimum_version = context.maximum_version = version
+    return context
