@@ -106,7 +106,11 @@ def _relays(place: Place, taken: list[Reply]) -> Verdict:
 
 
 def _relays_for_others(place: Place, settings: Settings) -> Verdict:
-    """Whether it is an open relay itself, as far as that can be seen from this machine."""
+    """Whether it is an open relay itself, as far as that can be seen from this machine.
+
+    An address of the machine's own is no proof: sendmail relays for those whose name is its own, Postfix for its
+    network.
+    """
     address = settings.relay.address
     if not isinstance(address, TcpAddress) or not _is_loopback(address.host):
         return place.not_tried(RELAYS_FOR_OTHERS, "it isn't on a loopback port of this host: nobody else can be played")
