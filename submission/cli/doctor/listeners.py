@@ -54,9 +54,14 @@ def _clear(door: Door, settings: Settings, offered: dict[str, str]) -> Verdict:
         text = f"offers AUTH {' '.join(mechanisms)} although auth.require_tls is true; restart it if that is new"
         return door.place.failed(CLEAR, text)
     wants_tls = door.listen.tls == "starttls"
-    if ("STARTTLS" in offered) != wants_tls:
-        what = "doesn't offer STARTTLS, which" if wants_tls else "offers STARTTLS, which not"
-        return door.place.failed(CLEAR, f'{what} its tls = "{door.listen.tls}" says; restart it if that is new')
+    if wants_tls and "STARTTLS" not in offered:
+        return door.place.failed(
+            CLEAR, 'doesn\'t offer STARTTLS, which its tls = "starttls" says; restart it if that is new'
+        )
+    if not wants_tls and "STARTTLS" in offered:
+        return door.place.failed(
+            CLEAR, 'offers STARTTLS, which its tls = "none" doesn\'t say; restart it if that is new'
+        )
     return door.place.ok(CLEAR, f"{'STARTTLS' if wants_tls else 'no TLS'}, {_listed(mechanisms)}")
 
 
