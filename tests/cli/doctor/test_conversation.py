@@ -13,7 +13,7 @@ from submission.cli.doctor.conversation import Conversation, ConversationError, 
 from submission.cli.doctor.doors import tolerant
 from submission.config.values import TcpAddress, UnixAddress
 from tests.cli.doctor.conftest import Installation
-from tests.support.network import free_port
+from tests.support.network import free_port, wait_until
 from tests.support.sink import Answer, Sink, script
 
 
@@ -89,7 +89,7 @@ def test_a_balancer_s_listener_takes_us_for_a_stranger(installation: Installatio
         assert talk.client == "192.0.2.1"
         assert talk.greeting.code == 220
         talk.say("QUIT")
-    assert any("ip=192.0.2.1" in line for line in installation.server.log("connection"))
+    wait_until(lambda: any("ip=192.0.2.1" in line for line in installation.server.log("connection")))
 
 
 def test_no_header_where_none_is_owed() -> None:
