@@ -57,22 +57,22 @@ def doctor(file: Path) -> None:
 
 def diagnose(settings: Settings) -> Iterator[Verdict]:
     """All trials, one after another."""
-    open_doors: list[Door] = []
+    entered: list[Door] = []
     for listen in settings.listen:
         found = doors(listen, settings.hostname)
         if not found:
-            yield Place(str(listen.address)).not_tried(
-                GREETING, "only systemd knows where that is: systemctl list-sockets"
-            )
+            text = "only systemd knows where that is: systemctl list-sockets"
+            yield Place(str(listen.address)).not_tried(GREETING, text)
         for door in found:
             verdicts = list(try_listener(door, settings))
             yield from verdicts
             if any(verdict.is_silence for verdict in verdicts):
                 continue
-            open_doors.append(door)
+            entered.append(door)
             yield from try_strangers(door, settings)
-            yield from try_tls(door, settings)
-    yield from try_logins(open_doors, settings)
+            if door is found[0]:  # TLS is the same by every address
+                yield from try_tls(door, settings)
+    yield from try_logins(entered, settings)
     yield from try_relay(settings)
     yield from try_files(settings)
 

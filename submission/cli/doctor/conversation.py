@@ -77,7 +77,7 @@ class Conversation:
 
     def say(self, command: str) -> Reply:
         """Send a line, and wait for the reply."""
-        self._send(command.encode("ascii") + b"\r\n")
+        self._send(command.encode() + b"\r\n")
         return self.reply()
 
     def hello(self, name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -17,7 +17,10 @@ from submission.cli.doctor.verdict import Verdict
 from submission.config import load
 from submission.config.settings import Listen
 from submission.config.values import TcpAddress
-from tests.cli.doctor.conftest import Installation
+from submission.credentials import derive_key
+from submission.state.penalties import KEY_PURPOSE, PenaltyTable
+from submission.state.sqlite import SqliteState
+from tests.cli.doctor.conftest import PASSWORD, Installation
 from tests.support.network import PATIENCE
 from tests.support.server import HOSTNAME, Server, public_folder
 
@@ -38,7 +41,7 @@ def test_the_same_words_for_everybody_in_two_logins(installation: Installation) 
     )
     lines = installation.server.log("auth")[before:]
     assert len(lines) == 2
-    assert 'user="doctor-' in lines[0]
+    assert 'user="nobody-at-all.submission-doctor@example.com"' in lines[0]
     assert 'user="carol@example.com"' in lines[1]
 
 
@@ -60,6 +63,26 @@ def test_other_mechanisms_and_nobody_in_the_store(mechanism: str, outcome: str, 
         listen = next(each for each in settings.listen if each.tls == "starttls" and not each.proxy_protocol)
         (verdict,) = try_logins(doors(listen, HOSTNAME), settings)
     assert (verdict.outcome.value, verdict.text) == (outcome, text)
+
+
+def test_a_doctor_who_comes_often_costs_no_more_than_once() -> None:
+    with public_folder() as folder, Server(folder, "127.0.0.1:9", {"auth": {"exempt": []}}) as server:
+        settings = load(server.configuration)
+        found = [door for listen in settings.listen for door in doors(listen, HOSTNAME)]
+        assert [each.outcome.value for _ in range(2) for each in try_logins(found, settings)] == ["ok", "ok"]
+        with closing(SqliteState(settings.state_dir / "state.db")) as state:
+            penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE)).penalties()
+        assert len(server.log("auth")) == 2
+    assert len(penalties["address 127.0.0.1"].tries) == 1
+
+
+def test_an_address_that_may_not_try_is_told_apart(installation: Installation) -> None:
+    with server_that_answers(installation, lambda _: "421 4.7.0 Too many failed logins") as door:
+        verdict = tried(door, installation)
+    assert (verdict.outcome.value, verdict.text) == (
+        "warning",
+        "421 4.7.0 Too many failed logins: see submission penalties, and auth.exempt",
+    )
 
 
 @contextmanager
@@ -96,7 +119,7 @@ def server_that_answers(installation: Installation, answer: Callable[[str], str]
     ("for_nobody", "for_carol", "complaint"),
     [
         ("235 2.7.0 Welcome", "535 5.7.8 No", "ANYBODY LOGS IN"),
-        ("454 4.7.0 Later", "535 5.7.8 No", "454 4.7.0 Later: no login is tried now, the log says why"),
+        ("454 4.7.0 Later", "535 5.7.8 No", "454 4.7.0 Later: nobody can log in now, the log says why"),
         (
             "535 5.7.8 No such user",
             "535 5.7.8 Wrong password",
