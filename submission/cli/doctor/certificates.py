@@ -6,6 +6,7 @@ import ssl
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -14,10 +15,12 @@ from submission.cli.doctor.conversation import ConversationError, HandshakeError
 from submission.cli.doctor.doors import Door, tolerant
 from submission.cli.doctor.verdict import Verdict
 from submission.config import Settings
-from submission.smtp.pem import REFUSED, names_of
+from submission.config.settings import Tls
+from submission.smtp.pem import REFUSED, CertificateError, names_of, read_certificate
 from submission.smtp.tls import VERSIONS
 
-DATES, NAMES, CHAIN, OLD = "certificate's dates", "certificate's names", "certificate's chain", "old TLS versions"
+NAMES, DATES, CHAIN = "certificate's names", "certificate's dates", "certificate's chain"
+RENEWAL, OLD = "certificate's renewal", "old TLS versions"
 
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for: dates have a verdict of their own."""
@@ -27,7 +30,7 @@ def try_tls(door: Door, settings: Settings) -> Iterator[Verdict]:
     """What can be said of a listener's TLS without logging in."""
     if door.listen.tls == "none":
         return
-    for name in (settings.hostname, *(entry.name.replace("*.", "any.", 1) for entry in settings.tls.sni)):
+    for name, file in _names_and_files(settings.tls, settings.hostname):
         try:
             with door.enter_encrypted(name=name) as conversation:
                 certificate = x509.load_der_x509_certificate(conversation.certificate or b"")
@@ -37,7 +40,16 @@ def try_tls(door: Door, settings: Settings) -> Iterator[Verdict]:
         yield _names(door, certificate, name)
         yield _dates(door, certificate, name)
         yield _chain(door, name)
+        yield _renewal(door, certificate, name, file)
     yield _old_versions(door)
+
+
+def _names_and_files(tls: Tls, hostname: str) -> Iterator[tuple[str, Path]]:
+    """What clients may ask for, and the certificate that is theirs."""
+    files = {entry.name.replace("*.", "any.", 1): entry.certificate for entry in tls.sni}
+    if tls.certificate is not None:
+        files = {hostname: tls.certificate} | files
+    yield from files.items()
 
 
 def _names(door: Door, certificate: x509.Certificate, name: str) -> Verdict:
@@ -69,11 +81,23 @@ def _chain(door: Door, name: str) -> Verdict:
     try:
         door.enter_encrypted(context, name).close()
     except HandshakeError as error:
-        text = f"for {name}: {error}; put the authority's own certificates behind it in the file, unless it is one that"
-        return door.place.warning(CHAIN, f"{text} only your clients know")
+        text = f"for {name}: {error}; who trusts only what this system trusts refuses it. Is an intermediate missing in"
+        return door.place.warning(CHAIN, f"{text} the file, or is the authority your own?")
     except ConversationError as error:
         return door.place.not_tried(CHAIN, f"for {name}: {error}")
     return door.place.ok(CHAIN, f"for {name}: this system's authorities vouch for it")
+
+
+def _renewal(door: Door, served: x509.Certificate, name: str, file: Path) -> Verdict:
+    """Whether what is served is what the file holds."""
+    try:
+        kept = read_certificate(file)
+    except CertificateError as error:
+        return door.place.not_tried(RENEWAL, f"for {name}: {error}")
+    if (kept.public_key, kept.end) == (served.public_key(), served.not_valid_after_utc):
+        return door.place.ok(RENEWAL, f"for {name}: that of {file}")
+    text = f"for {name}: {file} holds another, good until {kept.end:%Y-%m-%d}, that was not taken: submission check and"
+    return door.place.warning(RENEWAL, f"{text} the log (event=certificate-refused) say why")
 
 
 def _old_versions(door: Door) -> Verdict:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from submission.cli.doctor.certificates import CHAIN, DATES, NAMES, OLD, try_tls
+from submission.certificates import make_authority, make_server_certificate
+from submission.cli.doctor.certificates import CHAIN, DATES, NAMES, OLD, RENEWAL, try_tls
 from submission.cli.doctor.doors import Door, doors
 from submission.cli.doctor.verdict import Verdict
 from submission.config import Settings, load
@@ -78,18 +80,29 @@ def verdicts(settings: Settings) -> list[Verdict]:
 )
 def test_what_clients_have_against_a_certificate(verdicts: list[Verdict], name: str, tried: str, text: str) -> None:
     found = rows(verdicts, name)
-    assert {row[1] for row in found} == {NAMES, DATES, CHAIN}
+    assert {row[1] for row in found} == {NAMES, DATES, CHAIN, RENEWAL}
     (told,) = (f"{outcome} {words}" for outcome, what, words in found if what == tried)
     assert told.startswith(text)
     assert {outcome for outcome, what, _ in found if what != tried} == {"ok"}, "its other verdicts don't suffer"
 
 
-def test_a_good_certificate(verdicts: list[Verdict]) -> None:
+def test_a_good_certificate(verdicts: list[Verdict], settings: Settings) -> None:
     assert rows(verdicts, HOSTNAME) == [
         ("ok", NAMES, f"for {HOSTNAME}"),
         ("ok", DATES, f"for {HOSTNAME}: good for 364 days"),
         ("ok", CHAIN, f"for {HOSTNAME}: this system's authorities vouch for it"),
+        ("ok", RENEWAL, f"for {HOSTNAME}: that of {settings.tls.certificate}"),
     ]
+
+
+def test_a_renewal_that_was_not_taken(installation: Installation) -> None:
+    """Its key has not been renewed with it, so the service goes on with what it has."""
+    now = datetime.now(UTC)
+    installation.put("server.pem", make_server_certificate(make_authority("x", now), [HOSTNAME], now).pem)
+    found, settings = installation.door("implicit")
+    (verdict,) = (each for each in try_tls(found, settings) if each.tried == RENEWAL)
+    assert verdict.outcome.value == "warning"
+    assert f"{installation.folder}/server.pem holds another, good until " in verdict.text
 
 
 def test_an_authority_that_this_system_does_not_know(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

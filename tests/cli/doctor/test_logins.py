@@ -20,7 +20,7 @@ from submission.config.values import TcpAddress
 from submission.credentials import derive_key
 from submission.state.penalties import KEY_PURPOSE, PenaltyTable
 from submission.state.sqlite import SqliteState
-from tests.cli.doctor.conftest import PASSWORD, Installation
+from tests.cli.doctor.conftest import Installation
 from tests.support.network import PATIENCE
 from tests.support.server import HOSTNAME, Server, public_folder
 
