@@ -48,7 +48,7 @@ def test_sendmail_on_the_submission_port_is_an_open_relay(whole: Settings, sendm
     """Its own port 587, which distributions open, takes from this host what comes without a login."""
     listen = Listen(address=sendmail.address)
     failed = {tried: text for outcome, tried, text in complaints(whole.model_copy(update={"listen": (listen,)}))}
-    assert failed[CLEAR].startswith("OPEN RELAY: MAIL FROM:<>, RCPT TO:<victim@example.com> is accepted from 127.0.0.1")
+    assert failed[CLEAR].startswith("OPEN RELAY: MAIL FROM:<>, RCPT TO:<victim@example.com> is taken from 127.0.0.1")
     assert "greets as mx.test.example, not as mail.example.com" in failed["greeting"]
     assert sendmail.deliveries() == []
 

@@ -53,8 +53,8 @@ def _names_and_files(tls: Tls, hostname: str) -> Iterator[tuple[str, Path]]:
 
 
 def _names(door: Door, certificate: x509.Certificate, name: str) -> Verdict:
-    names = names_of(certificate)
-    if name.lower() in (known.lower() for known in names) or "*." + name.partition(".")[2] in names:
+    names = [known.lower() for known in names_of(certificate)]
+    if name.lower() in names or "*." + name.lower().partition(".")[2] in names:
         return door.place.ok(NAMES, f"for {name}")
     text = f"for {', '.join(names) or 'no name at all'}, not for {name}, as which clients are to know us"
     return door.place.failed(NAMES, f"{text}: they refuse it; have one issued for that name")
@@ -103,26 +103,29 @@ def _renewal(door: Door, served: x509.Certificate, name: str, file: Path) -> Ver
 def _old_versions(door: Door) -> Verdict:
     """Whether versions below the lowest that is allowed are really refused."""
     minimum = door.listen.tls_minimum
+    older = [version for version, number in VERSIONS.items() if number < VERSIONS[minimum]]
     refused = []
-    for version, number in VERSIONS.items():
-        if number >= VERSIONS[minimum]:
-            continue
+    for version in older:
         try:
-            door.enter_encrypted(_exactly(number)).close()
+            door.enter_encrypted(_exactly(VERSIONS[version])).close()
         except HandshakeError:
             refused.append(version)
         except ConversationError as error:
             return door.place.not_tried(OLD, str(error))
+        except ValueError:  # this machine's OpenSSL was built without
+            continue
         else:
             text = f"TLS {version} is taken, though tls_minimum is {minimum}; restart it if that is new"
             return door.place.failed(OLD, text)
-    return door.place.ok(
-        OLD, f"TLS {', '.join(refused)} refused" if refused else f"TLS {minimum} is the lowest there is"
-    )
+    if not older:
+        return door.place.ok(OLD, f"TLS {minimum} is the lowest there is")
+    if not refused:
+        return door.place.not_tried(OLD, f"this machine doesn't speak TLS {', '.join(older)}")
+    return door.place.ok(OLD, f"TLS {', '.join(refused)} refused")
 
 
 def _exactly(version: ssl.TLSVersion) -> ssl.SSLContext:
-    """A client that speaks one version only, however old."""
+    """A client that speaks one version only, however old. ValueError where it can't."""
     context = tolerant()
     context.set_ciphers("DEFAULT:@SECLEVEL=0")  # below that OpenSSL doesn't even try
     with warnings.catch_warnings():

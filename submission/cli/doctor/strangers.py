@@ -57,8 +57,8 @@ class _Haul:
 
     client: str = ""  # who they were for the server
     attempts: int = 0
-    passed: list[str] = field(default_factory=list)  # MAIL that was not refused
-    relayed: list[str] = field(default_factory=list)  # MAIL and RCPT that were accepted
+    passed: list[str] = field(default_factory=list)  # all that was not refused
+    relayed: list[str] = field(default_factory=list)  # of that, what had a recipient
 
 
 def try_strangers(door: Door, settings: Settings) -> Iterator[Verdict]:
@@ -82,7 +82,8 @@ def _try(door: Door, settings: Settings, tried: str, enter: Callable[[], Convers
                     turn = haul.attempts % len(recipients)
                     _attempt(conversation, sender, recipients[turn:] + recipients[:turn], haul)
     except ConversationError as error:
-        return door.place.not_tried(tried, f"broken off after {haul.attempts} attempts: {error}")
+        if not haul.passed:  # what has got through is no less for what came after it
+            return door.place.not_tried(tried, f"broken off after {haul.attempts} attempts: {error}")
     return _judge(door, settings, tried, haul)
 
 
@@ -92,15 +93,22 @@ def _forms(forms: tuple[str, ...], settings: Settings) -> list[str]:
 
 def _attempt(conversation: Conversation, sender: str, recipients: list[str], haul: _Haul) -> None:
     """One envelope, as far as it gets: behind a MAIL that was refused the first recipient, else until one is taken."""
-    reply = _said(conversation, f"MAIL FROM:{sender}")
-    has_passed = reply.code < 500  # with a 4xx, too: that comes from behind the gate
-    if has_passed:
-        haul.passed.append(f"MAIL FROM:{sender}")
+    mail = f"MAIL FROM:{sender}"
+    reply = _said(conversation, mail)
+    if _has_passed(reply):
+        haul.passed.append(mail)
     for recipient in recipients if reply.is_positive else recipients[:1]:
-        if _said(conversation, f"RCPT TO:{recipient}").is_positive:
-            haul.relayed.append(f"MAIL FROM:{sender}, RCPT TO:{recipient}")
+        rcpt = f"RCPT TO:{recipient}"
+        if _has_passed(_said(conversation, rcpt)):
+            haul.passed.append(f"{mail}, {rcpt}")
+            haul.relayed.append(f"{mail}, {rcpt}")
             break
     haul.attempts += 1
+
+
+def _has_passed(reply: Reply) -> bool:
+    """Whether a command got by the gate: a 4xx comes from behind it, and a second try might be a yes."""
+    return reply.code < 500
 
 
 def _said(conversation: Conversation, command: str) -> Reply:
@@ -112,13 +120,13 @@ def _said(conversation: Conversation, command: str) -> Reply:
 
 def _judge(door: Door, settings: Settings, tried: str, haul: _Haul) -> Verdict:
     client = haul.client or "this socket"
-    if not haul.passed and not haul.relayed:
+    if not haul.passed:
         return door.place.ok(tried, f"{haul.attempts} ways to send from {client} without a login, all refused")
     via = _entitlement(door, settings, haul.client)
     if via is Via.STATIC:
         return door.place.warning(tried, f"{client} is in pop_before_smtp.static: whoever is there may send")
     if haul.relayed:
-        text = f"OPEN RELAY: {haul.relayed[0]} is accepted from {client}, and {len(haul.relayed) - 1} more ways"
+        text = f"OPEN RELAY: {haul.relayed[0]} is taken from {client}, and {len(haul.relayed) - 1} more ways"
         return door.place.failed(tried, f"{text}; close this port until you know who answers there, and why")
     if via is Via.RELAY:
         return door.place.ok(tried, f"from {client} to pop_before_smtp.relay_domains only")

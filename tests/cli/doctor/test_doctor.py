@@ -201,7 +201,7 @@ BREAKAGES: dict[Breakage, list[tuple[str, str, str]]] = {
     listener_is_down: [("FAILED", "greeting", "no answer: Connection refused; is it running")],
     another_program_has_the_port: [
         ("FAILED", "greeting", "greets as relay.test.example, not as mail.example.com"),
-        ("FAILED", "stranger without TLS", "OPEN RELAY: MAIL FROM:<>, RCPT TO:<victim@example.com> is accepted"),
+        ("FAILED", "stranger without TLS", "OPEN RELAY: MAIL FROM:<>, RCPT TO:<victim@example.com> is taken"),
     ],
     settings_are_newer_than_what_runs: [
         ("FAILED", "offers under TLS", "offers SCRAM-SHA-256-PLUS, SCRAM-SHA-256, CRAM-MD5, which auth.mechanisms")

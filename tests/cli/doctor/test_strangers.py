@@ -76,7 +76,7 @@ def test_one_form_of_a_recipient_that_gets_through(settings: Settings, command: 
     with Sink(script({"RCPT": DENIED, command: reply("250 OK")})) as sink:
         verdict = judge(settings, sink)
     assert verdict.outcome.value == "FAILED"
-    assert verdict.text.startswith(f"OPEN RELAY: {form} is accepted from 127.0.0.1, and 19 more ways")
+    assert verdict.text.startswith(f"OPEN RELAY: {form} is taken from 127.0.0.1, and 19 more ways")
 
 
 @pytest.mark.parametrize(
@@ -142,3 +142,16 @@ def test_a_service_that_closes_meanwhile_is_not_judged(settings: Settings) -> No
         verdict = judge(settings, sink)
     assert verdict.outcome.value == "not tried"
     assert verdict.text == "broken off after 0 attempts: 421 4.7.0 Too many errors"
+
+
+def test_what_got_through_counts_though_it_ends_there(settings: Settings) -> None:
+    with Sink(script({"RCPT": Answer(b"250 OK\r\n", "close")})) as sink:
+        verdict = judge(settings, sink)
+    assert (verdict.outcome.value, verdict.text[:10]) == ("FAILED", "OPEN RELAY")
+
+
+def test_a_recipient_that_is_put_off_has_got_through(settings: Settings) -> None:
+    """Greylisting is no gate: the second try is a yes."""
+    with Sink(script({"RCPT": reply("451 4.7.1 Please try again later")})) as sink:
+        verdict = judge(settings, sink, enabled=True, relay_domains=("example.net",))
+    assert (verdict.outcome.value, verdict.text[:10]) == ("FAILED", "OPEN RELAY")
