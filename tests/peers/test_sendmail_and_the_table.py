@@ -32,7 +32,7 @@ def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         ways = {
             "socketmap": {"popip": f"socket -T<TMPF> local:{path}"},
             "text_map": {"popip": f"text -T<TMPF> -k0 -v1 -z| {path}"},
-            "access_map": {"access": path},
+            "access_map": {"access": f"hash -T<TMPF> {path}"},
         }
         pop_before_smtp = {"enabled": True, "logs": [], "sendmail": {request.param: str(path)}}
         (folder / "server").mkdir()
