@@ -20,8 +20,8 @@ from submission.smtp.admission import find_admission
 
 CLEAR, ENCRYPTED = "stranger without TLS", "stranger under TLS"
 
-ATTEMPTS_IN_A_CONNECTION = 3
-"""So few that none is delayed for too many errors."""
+ATTEMPTS_IN_A_CONNECTION = 2
+"""So few that none is delayed: for too many errors here, for a third EHLO by sendmail."""
 
 _HELLOS = ("EHLO", "HELO")
 _SENDERS = (
