@@ -20,15 +20,19 @@ FORMS = {
 
 
 class Rsyslog:
-    """One that runs; its files are `folder/FORM.log`."""
+    """One that runs."""
 
     def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.folder = folder
         self.pid = process.pid
 
-    def files(self) -> list[Path]:
-        """One for each form."""
-        return [self.folder / f"{form}.log" for form in FORMS]
+    def path(self, form: str) -> Path:
+        """The file of a form."""
+        return self.folder / f"{form}.log"
+
+    def lines(self, form: str) -> list[bytes]:
+        """What it has written in a form so far."""
+        return self.path(form).read_bytes().splitlines() if self.path(form).exists() else []
 
 
 @contextmanager
