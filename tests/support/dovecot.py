@@ -6,7 +6,7 @@ It believes clients of this host that say by XCLIENT, or IMAP's ID, which addres
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,13 +55,22 @@ service imap-login {{
 
 
 @contextmanager
-def dovecot(
-    folder: Path, listen: str = "127.0.0.1", log: str = "", launcher: Sequence[str] = ()
-) -> Iterator[Mapping[str, int]]:
-    """One that runs for as long as the context lasts: its ports by protocol. Its log is whole after that.
+def dovecot(folder: Path) -> Iterator[Mapping[str, int]]:
+    """One that runs for as long as the context lasts: its ports by protocol. `folder/log` is whole after that."""
+    file, ports = configure(folder)
+    with subprocess.Popen(["dovecot", "-F", "-c", str(file)]) as process:
+        try:
+            for port in ports.values():
+                wait_until_accepting(port, lambda: process.poll() is None)
+            yield ports
+        finally:
+            process.terminate()
 
-    `listen` is as Dovecot has it, with 127.0.0.1 among the addresses; `log` is as its log_path, `folder/log` unless
-    told; `launcher` is a command that ends in executing what follows it.
+
+def configure(folder: Path, listen: str = "127.0.0.1", log: str = "") -> tuple[Path, Mapping[str, int]]:
+    """A configuration, and the ports in it by protocol.
+
+    `listen` is as Dovecot has it, with 127.0.0.1 among the addresses; `log` as its log_path, `folder/log` unless told.
     """
     programs.require("dovecot")
     programs.require_file(Path("/usr/lib/dovecot/pop3-login"), "dovecot-pop3d")
@@ -72,10 +81,4 @@ def dovecot(
     file = folder / "dovecot.conf"
     options = {"listen": listen, "log": log or folder / "log", "password": PASSWORD}
     file.write_text(CONFIGURATION.format(folder=folder, **options, **ports))
-    with subprocess.Popen([*launcher, "dovecot", "-F", "-c", str(file)]) as process:
-        try:
-            for port in ports.values():
-                wait_until_accepting(port, lambda: process.poll() is None)
-            yield ports
-        finally:
-            process.terminate()
+    return file, ports

@@ -30,7 +30,7 @@ set -e
 mount -t tmpfs tmpfs "$1/machine"
 cd "$1/machine"
 mkdir upper work root
-[ "$2" = / ] || cp -a "$2/." upper
+[ "$2" = / ] || cp -a "$2/etc" "$2/usr" "$2/var" upper
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 cd root
 mount -t proc proc proc

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support import programs
-from tests.support.dovecot import dovecot
+from tests.support.dovecot import configure
 from tests.support.machine import Machine
 from tests.support.network import PATIENCE, wait_until_accepting
 
@@ -74,8 +74,9 @@ def dovecot_by_syslog(machine: Machine) -> Iterator[Mapping[str, int]]:
     folder = machine.log.parent / "dovecot"
     folder.mkdir()
     folder.chmod(0o755)
-    with dovecot(folder, "*, ::", "syslog", machine.command()) as ports:
-        yield ports
+    file, ports = configure(folder, listen="*, ::", log="syslog")
+    machine.run("dovecot", "-c", str(file))
+    yield _accepting(ports)
 
 
 SERVERS = {
