@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import itertools
+import json
 import lzma
 import os
 import shutil
@@ -19,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from submission.popwatch import files
+from submission.popwatch import opened
 from submission.popwatch.files import LogFile, expand
 
 
@@ -165,7 +166,7 @@ def test_only_whole_lines_and_none_that_is_endless(path: Path) -> None:
         file.write(b" and half\n" + b"x" * (3 << 20))
         file.flush()
         assert drain(log) == ["half and half"]
-        file.write(b"tail\nnext\n" + b"y" * (files.MAX_LINE + 1) + b"\nlast\n")
+        file.write(b"tail\nnext\n" + b"y" * (opened.MAX_LINE + 1) + b"\nlast\n")
         file.flush()
         assert drain(log) == ["next", "last"]
     log.close()
@@ -180,6 +181,133 @@ def test_cut_off_and_written_beyond_the_place(path: Path) -> None:
     log.close()
 
 
+TORN = "Nov 21 02:20:00 mail dovecot: imap-login: Disconnected: Aborted login (auth failed): user=<"
+REST = "Nov 21 02:20:00 mail dovecot: pop3-login: Login: user=<joe>, method=PLAIN, rip=203.0.113.66, lip=192.0.2.1"
+"""A failed login, of somebody whose name begins like the line of a good one. The line was torn just before it."""
+
+
+def tear(path: Path) -> None:
+    with path.open("a") as file:
+        file.write(TORN)
+
+
+def cut_off_and_compress(path: Path) -> None:
+    copy_and_cut_off(path)
+    copy = path.with_name(f"{path.name}.1")
+    copy.with_name(f"{copy.name}.gz").write_bytes(gzip.compress(copy.read_bytes()))
+    copy.unlink()
+
+
+CUTS = {
+    "copytruncate": copy_and_cut_off,
+    "copytruncate and compress": cut_off_and_compress,
+    "truncate": lambda path: os.truncate(path, 0),
+}
+
+
+@pytest.mark.parametrize("before", [["one"], []])
+@pytest.mark.parametrize("cut", CUTS)
+def test_the_rest_of_a_line_that_was_torn_by_a_cut_is_no_line(path: Path, cut: str, before: list[str]) -> None:
+    append(path, *before)
+    tear(path)
+    log = LogFile(path)
+    assert drain(log) == before
+    CUTS[cut](path)
+    assert drain(log) == []
+    append(path, REST, "two")
+    assert drain(log) == ["two"]
+    log.close()
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_torn_line_that_was_whole_before_the_cut_leaves_no_rest(path: Path, cut: str) -> None:
+    append(path, "one")
+    tear(path)
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    append(path, "")
+    assert drain(log) == [TORN]
+    CUTS[cut](path)
+    append(path, "two")
+    assert drain(log) == ["two"]
+    log.close()
+
+
+@pytest.mark.parametrize("cut", ["copytruncate", "copytruncate and compress"])
+def test_the_rest_of_a_torn_line_is_none_after_restarts_either(path: Path, cut: str) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    position = position_of(log)
+    log.close()
+    append(path, "two")
+    tear(path)
+    CUTS[cut](path)
+    log = LogFile(path, position)
+    batch = log.read()
+    assert batch is not None
+    assert batch.lines == [b"two"]
+    log.close()
+    append(path, REST, "three")
+    assert read_all(path, batch.position) == ["three"]
+
+
+def test_a_line_that_is_torn_by_a_rename_is_whole_in_the_old_file(path: Path) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    with path.open("a") as writer:
+        writer.write("two and ")
+        writer.flush()
+        assert drain(log) == ["one"]
+        rename(path)
+        append(path, "three")
+        assert drain(log) == ["three"]
+        writer.write("a half\n")
+        writer.flush()
+        assert drain(log) == ["two and a half"]
+    log.close()
+
+
+def test_the_end_of_an_endless_line_is_no_line_after_a_restart(path: Path) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    with path.open("a") as file:
+        file.write("x" * (opened.MAX_LINE + 1))
+    assert drain(log) == []
+    position = position_of(log)
+    log.close()
+    append(path, REST, "two")
+    assert read_all(path, position) == ["two"]
+
+
+@pytest.mark.parametrize("lines", [["two"], ["another line, longer than what was there before it"]])
+def test_a_new_file_that_got_the_old_ones_number_is_read_from_its_start(path: Path, lines: list[str]) -> None:
+    append(path, "one of the lines")
+    log = LogFile(path)
+    assert drain(log) == ["one of the lines"]
+    [[device, inode, *mark]], heads = json.loads(position_of(log))
+    log.close()
+    path.unlink()
+    append(path, *lines)
+    assert read_all(path, json.dumps([[[device, path.stat().st_ino, *mark]], heads])) == lines
+
+
+@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"one\n")[:12], gzip.compress(b"x" * 99)[:-9] + b"zz"])
+def test_what_is_broken_beside_it_does_no_harm(path: Path, content: bytes) -> None:
+    path.with_name("mail.log.1.gz").write_bytes(content)
+    path.touch()
+    log = LogFile(path)
+    assert drain(log) == []
+    append(path, "one")
+    assert drain(log) == ["one"]
+    position = position_of(log)
+    log.close()
+    os.truncate(path, 0)
+    append(path, "two")
+    assert read_all(path, position) == ["two"]
+
+
 NO_PLACES = [
     "x",
     "[]",
@@ -187,8 +315,8 @@ NO_PLACES = [
     "[1]",
     "[[1],[]]",
     "[[[1,2,3,4]],[]]",
-    '[[[1,2,3,"zz",0,""]],[]]',
-    '[[[1,2,9,"6162",0,""]],[]]',
+    '[[[1,2,3,"zz",0,"",false]],[]]',
+    '[[[1,2,9,"6162",0,"",false]],[]]',
 ]
 
 
