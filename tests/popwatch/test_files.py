@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import settings
@@ -360,7 +361,7 @@ def test_a_file_that_may_not_be_read_is_told_once(path: Path, logged: Callable[[
 
 
 class Rotations(RuleBasedStateMachine):
-    """Any order of writing, rotating, reading and starting anew."""
+    """Any order of writing, rotating, reading and starting anew; some lines are written in two halves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -369,14 +370,38 @@ class Rotations(RuleBasedStateMachine):
         self.path = self.folder / "mail.log"
         self.path.touch()
         self.count = self.turns = 0
+        self.writer: IO[str] | None = None  # who has written half a line
+        self.is_torn = False  # whether that half was cut off
         self.tick(self.path)
         self.log = LogFile(self.path)
         self.position = ""
         self.written: list[str] = []
         self.seen: list[str] = []
 
+    @rule()
+    def write_half(self) -> None:
+        if self.writer is None:
+            self.count += 1
+            self.writer = self.path.open("a", buffering=1)
+            os.write(self.writer.fileno(), f"line {self.count} ".encode())
+            self.tick(self.path)
+            self.is_torn = False
+
+    @rule()
+    def write_other_half(self) -> None:
+        if self.writer is not None:
+            rest = f"that was written in halves, the {self.count}th"
+            self.writer.write(f"{rest}\n")
+            self.turns += 1
+            os.utime(self.writer.fileno(), (self.turns, self.turns))
+            self.writer.close()
+            self.writer = None
+            if not self.is_torn:
+                self.written.append(f"line {self.count} {rest}")
+
     @rule(lines=st.integers(1, 3))
     def write(self, lines: int) -> None:
+        self.write_other_half()
         for _ in range(lines):
             self.count += 1
             line = f"line {self.count} of those that are written"
@@ -401,6 +426,8 @@ class Rotations(RuleBasedStateMachine):
     def rotate(self, kind: str) -> None:
         if kind == "copytruncate" and not self.path.stat().st_size:
             return
+        if kind == "gzip":
+            self.write_other_half()  # or nobody would see what is written after it was compressed
         for number in range(60, 0, -1):
             for suffix in ("", ".gz"):
                 old = self.folder / f"mail.log.{number}{suffix}"
@@ -409,6 +436,7 @@ class Rotations(RuleBasedStateMachine):
         ROTATIONS[kind](self.path)
         if kind == "copytruncate":
             self.tick(self.folder / "mail.log.1")
+            self.is_torn = True
         self.tick(self.path)
 
     @rule()
@@ -422,6 +450,8 @@ class Rotations(RuleBasedStateMachine):
         assert len(self.seen) == len(set(self.seen))
 
     def teardown(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
         while (batch := self.log.read()) is not None:
             self.seen += [line.decode() for line in batch.lines]  # type: ignore[union-attr]
         self.log.close()
