@@ -29,7 +29,7 @@ from pathlib import Path
 
 from submission import logs
 from submission.popwatch import Batch
-from submission.popwatch.opened import UNREADABLE, Mark, OpenFile
+from submission.popwatch.opened import UNREADABLE, Mark, OpenFile, Print, is_compressed
 
 LINGER = 120.0
 """Seconds that a file is read on after another has its name: until its writer has been told to open the new one."""
@@ -46,7 +46,7 @@ class LogFile:
         self._files: list[OpenFile] = []  # in the order of their lines; the last one has the name
         self._trouble = ""
         self._is_live = False
-        self._heads: deque[bytes] = deque(maxlen=_REMEMBERED)  # of files that were read, for they may come in new forms
+        self._heads: deque[Print] = deque(maxlen=_REMEMBERED)  # of files that were read, for they may come in new forms
         self._is_known = bool(position)  # whether somebody has a place of ours
         if position:
             self._resume(position)
@@ -70,8 +70,7 @@ class LogFile:
                 self._drop(file)
                 continue
             if lines:
-                if file.first and file.first not in self._heads:
-                    self._heads.append(file.first)
+                self._remember(file.first)
                 return Batch(str(self._path), lines, self._position(), self._is_live, file.written)
             if file is not self._files[-1] and self._is_over(file):
                 self._drop(file)
@@ -87,8 +86,16 @@ class LogFile:
 
     def _position(self) -> str:
         last = self._files[-1]
-        marks = [mark.encode() for file in self._files if (mark := file.mark).offset or mark.head or file is last]
-        return json.dumps([marks, [head.hex() for head in self._heads]], separators=(",", ":"))
+        marks = [mark.encode() for file in self._files if (mark := file.mark).head.length or file is last]
+        return json.dumps([marks, list(self._heads)], separators=(",", ":"))
+
+    def _remember(self, head: bytes) -> None:
+        """Know a file by its first octets, once it was read."""
+        if head and not self._is_known_head(head):
+            self._heads.append(Print.of(head))
+
+    def _is_known_head(self, head: bytes) -> bool:
+        return any(known.begins(head) for known in self._heads)
 
     def _look(self) -> None:
         """See what became of the name."""
@@ -104,9 +111,7 @@ class LogFile:
             return
         if current is not None and (status.st_dev, status.st_ino) == (current.device, current.inode):
             if not current.offset and status.st_mtime != current.looked:
-                self._files.pop()  # it may have been cut off before anything of it was read
-                self._open_since(current.looked)
-                self._files.append(current)
+                self._open_since(current.looked)  # it may have been cut off before anything of it was read
             current.looked = status.st_mtime
             return
         if current is not None:
@@ -146,7 +151,7 @@ class LogFile:
         try:
             encoded, heads = json.loads(position)
             marks = [Mark.decode(value) for value in encoded]
-            self._heads.extend(bytes.fromhex(head) for head in heads)
+            self._heads.extend(map(Print.decode, heads))
         except (ValueError, TypeError):
             self._complain("the place that was kept for it makes no sense")
             return
@@ -165,12 +170,8 @@ class LogFile:
     def _open_what_came(self, mark: Mark) -> None:
         """Open what came since the last file that was read."""
         last = self._files[-1]
-        if not self._has_name(last):
+        if not last.offset or not self._has_name(last):
             self._open_since(mark.written)
-        elif not last.offset:  # it may have been cut off, and what was in it is in a copy, which comes before it
-            self._files.pop()
-            self._open_since(mark.written)
-            self._files.append(last)
 
     def _has_name(self, file: OpenFile) -> bool:
         """Whether the name is this file's, or nobody's."""
@@ -188,24 +189,36 @@ class LogFile:
             number = self._find(paths, mark)
             found = self._try_open(paths[number], mark) if number is not None else None
             if found is not None:
-                if mark.offset and (head := found.head()) not in self._heads:
-                    self._heads.append(head)
+                if mark.offset:
+                    self._remember(found.head())
                 self._files.append(found)
         return found is not None
 
     def _open_since(self, written: float) -> None:
-        """Open files that had the name since one that was written to at that time, and have another by now."""
+        """Open files that had the name since one that was written to at that time, and have another by now.
+
+        They come behind those that are open; but the last of these may have been cut off if nothing of it was read.
+        """
         known = {(file.device, file.inode) for file in self._files}
-        heads = [*self._heads, *(head for file in self._files if (head := file.head()))]
-        for path in self._siblings():
+        heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
+        # One that is being compressed is there twice; the compressed one isn't whole yet.
+        found = {}
+        for path in sorted(self._siblings(), key=is_compressed):
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < written:
-                    continue
                 file = OpenFile(path)
-                head, identity = file.head(), (file.device, file.inode)
+                head, identity, when = file.head(), (file.device, file.inode), file.written
                 file.close()
-                if head and identity not in known and not any(map(head.startswith, heads)):
-                    self._open(path, is_copy=True)
+                if head and when >= written and identity not in known and not any(each.begins(head) for each in heads):
+                    heads.append(Print.of(head))
+                    found[path] = when
+        unread = self._files.pop() if self._files and not self._files[-1].offset else None
+        for path in sorted(found, key=lambda path: found[path]):
+            if unread is not None and found[path] > unread.written:
+                self._files.append(unread)
+                unread = None
+            self._open(path, is_copy=True)
+        if unread is not None:
+            self._files.append(unread)
 
     def _find(self, paths: list[Path], mark: Mark) -> int | None:
         """Which file a mark is of: the very one, or else one with its content."""
@@ -233,10 +246,10 @@ class LogFile:
     def _try_open(self, path: Path, mark: Mark) -> OpenFile | None:
         """The file, if it is the one that was read up to a mark."""
         try:
-            file = OpenFile(path, mark.offset, mark.before, mark.is_copy)
+            file = OpenFile(path)
         except OSError:
             return None
-        file.is_copy = file.is_copy or (file.device, file.inode) != (mark.device, mark.inode)
+        file.is_copy = mark.is_copy or (file.device, file.inode) != (mark.device, mark.inode)
         if self._is_of(file, mark):
             return file
         file.close()
@@ -245,12 +258,12 @@ class LogFile:
     def _is_of(self, file: OpenFile, mark: Mark) -> bool:
         """Whether a mark is of this file, by what is in it; the number alone may have been given to another."""
         if mark.offset:
-            return file.has_read(mark)
+            return file.go_on(mark)
         head = file.head()
-        if mark.head:
-            return head.startswith(mark.head)
-        is_known = head and any(map(head.startswith, self._heads))
-        return (file.device, file.inode) == (mark.device, mark.inode) and not is_known
+        if mark.head.length:
+            return mark.head.begins(head)
+        is_same = (file.device, file.inode) == (mark.device, mark.inode)
+        return is_same and not (head and self._is_known_head(head))
 
     def _open(self, path: Path, is_copy: bool = False) -> None:
         try:
