@@ -21,7 +21,7 @@ def serve(file: Path) -> None:
     Prints `ready` once every worker accepts. SIGHUP has it read its files anew.
     """
     settings = load(file)
-    logs.configure(settings.log.format)
+    logs.configure(settings.log.format, facility=settings.log.syslog)
     try:
         run(settings, lambda: print("ready", flush=True))
     except StartError as error:

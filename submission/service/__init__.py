@@ -109,7 +109,7 @@ def _raise_descriptor_limit(needed: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     if allowed < needed:
-        logs.event("few-descriptors", limit=hard, needed=needed)
+        logs.warning("few-descriptors", limit=hard, needed=needed)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 

@@ -40,4 +40,4 @@ def _reload(tls: ServerTls) -> None:
     try:
         tls.reload(datetime.now(UTC))
     except CertificateError as error:
-        logs.event("certificate-refused", reason=str(error))
+        logs.warning("certificate-refused", reason=str(error))

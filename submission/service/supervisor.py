@@ -177,6 +177,7 @@ class Supervisor:
             logs.failure("internal-error", error)
         finally:
             sys.stderr.flush()
+            logs.flush()
             os._exit(code)
 
     def _listen(self, on_ready: Callable[[], None]) -> None:
@@ -213,7 +214,7 @@ class Supervisor:
         if self._killing_at is None or code:
             cause = signal.Signals(-code).name if code < 0 else None
             status = code if code >= 0 else None
-            logs.event("worker-died", pid=pid, status=status, signal=cause, reason=reason or None)
+            logs.warning("worker-died", pid=pid, status=status, signal=cause, reason=reason or None)
         self._lose(place, code if code > 0 else os.EX_SOFTWARE, reason or f"worker {pid} died at its start")
 
     def _lose(self, place: _Place, code: int, reason: str) -> None:

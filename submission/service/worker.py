@@ -141,7 +141,7 @@ def _obey(station: Station, stopping: asyncio.Event, hangup: asyncio.Event) -> N
 
     def notice_its_end() -> None:
         loop.remove_reader(station.lifeline)
-        logs.event("supervisor-gone", pid=os.getpid())
+        logs.warning("supervisor-gone", pid=os.getpid())
         stopping.set()
 
     loop.add_reader(station.lifeline, notice_its_end)
@@ -161,7 +161,7 @@ async def _ask_relay(pool: Pool) -> None:
     try:
         pool.keep(await pool.connect())
     except RelayError as error:
-        logs.event("relay-unreachable", reason=str(error))
+        logs.warning("relay-unreachable", reason=str(error))
 
 
 async def _look(authenticator: Authenticator) -> None:
@@ -179,6 +179,7 @@ async def _look(authenticator: Authenticator) -> None:
 async def _sweep(pool: Pool, state: State, authenticator: Authenticator) -> None:
     while True:
         await asyncio.sleep(SWEEP)
+        logs.flush()
         pool.sweep()
         try:
             await asyncio.to_thread(state.sweep, time.time())

@@ -107,7 +107,7 @@ class Listener:
         """Count a session in, or log that there is no room."""
         if self._sessions.admit(session, _counted_as(session)):
             return True
-        logs.event("overload", ip=session.peer.address, listener=self.name)
+        logs.warning("overload", ip=session.peer.address, listener=self.name)
         return False
 
 
