@@ -15,7 +15,8 @@ from submission.service import StartError, run
 
 @click.command()
 @configuration
-def serve(file: Path) -> None:
+@click.option("--debug", is_flag=True, help="Log each line that clients and service say, but no passwords or messages.")
+def serve(file: Path, *, debug: bool) -> None:
     """Run the proxy in the foreground, until SIGTERM or Ctrl-C.
 
     Prints `ready` once every worker accepts. SIGHUP has it read its files anew.
@@ -23,7 +24,7 @@ def serve(file: Path) -> None:
     settings = load(file)
     logs.configure(settings.log.format, facility=settings.log.syslog)
     try:
-        run(settings, lambda: print("ready", flush=True))
+        run(settings, lambda: print("ready", flush=True), shows_dialogue=debug)
     except StartError as error:
         click.echo(f"submission: {error}", err=True)
         sys.exit(error.code)

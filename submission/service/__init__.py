@@ -39,7 +39,7 @@ SPARE_DESCRIPTORS = 256
 """File descriptors that a worker needs beside those of its clients and of the relay."""
 
 
-def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+def run(settings: Settings, on_ready: Callable[[], None], *, shows_dialogue: bool = False) -> None:
     """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
     sockets = _bind(settings)
     tls = _open_tls(settings)
@@ -51,7 +51,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     workers = settings.workers or cpus
     places = Places(workers, settings.limits)
     threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
-    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop)
+    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop, shows_dialogue)
 
     def serve(station: Station) -> None:
         work(station, inheritance)

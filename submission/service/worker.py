@@ -56,6 +56,7 @@ class Inheritance:
     threads: int
     """How many hash passwords in each worker."""
     make_loop: Callable[[], asyncio.AbstractEventLoop]
+    shows_dialogue: bool
 
 
 def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -99,7 +100,14 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
-    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())), penalties)
+    shared = Shared(
+        settings,
+        pool,
+        authenticator,
+        lambda: _local_time(int(time.time())),
+        penalties,
+        shows_dialogue=inheritance.shows_dialogue,
+    )
     sessions = Sessions(inheritance.places.row(station.number))
     listeners = [
         Listener(

@@ -38,6 +38,8 @@ class Shared:
     """The time in the local zone, for Received."""
     penalties: PenaltyTable | None = None
     """None where failed logins have no consequences beyond their session."""
+    shows_dialogue: bool = False
+    """Whether the log has each line of each session, secrets starred."""
 
 
 class Listener:

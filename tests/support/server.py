@@ -53,6 +53,8 @@ class Server:
         kinds = KINDS + BALANCED_KINDS
         self.ports = dict(zip(kinds, free_ports(len(kinds)), strict=True))
         self.configuration = folder / "submission.toml"
+        self.options: Sequence[str] = ()
+        """Further words behind `submission serve`."""
         self._launcher = launcher
         self._log = folder / "log"
         self._process: subprocess.Popen[str] | None = None
@@ -101,10 +103,10 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
-        command = [*self._launcher, sys.executable, "-m", "submission", "serve", "-c", str(self.configuration)]
+        serve = [sys.executable, "-m", "submission", "serve", "-c", str(self.configuration), *self.options]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                [*self._launcher, *serve], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
             )
         if not self._is_ready(self._process):
             self.stop()
