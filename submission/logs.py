@@ -31,7 +31,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
@@ -57,9 +57,7 @@ def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None, *, 
     With a `facility`, such as "mail", it goes to syslogd instead.
     """
     global _output  # noqa: PLW0603 - a process has one log
-    write = _json if form == "json" else _logfmt
-    target = SystemLog(facility, lambda lines: write({"event": "log-lost", "lines": lines})) if facility else None
-    _output = _Output(write, target or _Stream(stream or sys.stderr))
+    _output = _Output(form, stream or sys.stderr, facility)
     root = logging.getLogger()
     root.handlers[:] = [_Foreign()]
     root.setLevel(logging.WARNING)
@@ -120,10 +118,13 @@ class _Stream:
 class _Output:
     """The log: a form, and where it goes."""
 
-    def __init__(self, form: Callable[[Mapping[str, object]], str], target: _Target) -> None:
-        self._form = form
-        self._target = target
-        self.flush = target.flush
+    def __init__(self, form: Literal["logfmt", "json"], stream: TextIO, facility: str = "") -> None:
+        self._form = _json if form == "json" else _logfmt
+        self._target: _Target = SystemLog(facility, self._tell_lost) if facility else _Stream(stream)
+        self.flush = self._target.flush
+
+    def _tell_lost(self, lines: int) -> str:
+        return self._form({"event": "log-lost", "lines": lines})
 
     def write(self, severity: Severity, name: str, fields: Mapping[str, object]) -> None:
         start = {} if self._target.keeps_time else {"time": _time()}
@@ -231,4 +232,4 @@ def _is_journal(stream: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-_output = _Output(_logfmt, _Stream(sys.stderr))
+_output = _Output("logfmt", sys.stderr)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
 import click
 
-from submission import logs
 from submission.cli.options import configuration
 from submission.config import load
 from submission.service import StartError, run
@@ -19,12 +19,10 @@ from submission.service import StartError, run
 def serve(file: Path, *, debug: bool) -> None:
     """Run the proxy in the foreground, until SIGTERM or Ctrl-C.
 
-    Prints `ready` once every worker accepts. SIGHUP has it read its files anew.
+    Prints `ready` once every worker accepts. SIGHUP has it read its files anew, as `submission reload` does.
     """
-    settings = load(file)
-    logs.configure(settings.log.format, facility=settings.log.syslog)
     try:
-        run(settings, lambda: print("ready", flush=True), shows_dialogue=debug)
+        run(functools.partial(load, file.absolute()), lambda: print("ready", flush=True), shows_dialogue=debug)
     except StartError as error:
         click.echo(f"submission: {error}", err=True)
         sys.exit(error.code)

@@ -107,7 +107,7 @@ class Session(SMTP):
             self.transport.write(replies.OVERLOADED.encode())
             self.transport.close()
             return
-        self._is_stopping = self._listener.is_stopped  # accepted just before, and told by nobody
+        self._is_stopping = self._listener.is_ending  # accepted just before, and told by nobody
         self._answers = Answers(self._stream)
         self._handover = Handover(self._shared, self.peer, self._stream, self._answers)
         self._authentication = Authentication(self._shared, self.peer, self._stream, self._answers)

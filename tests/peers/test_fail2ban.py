@@ -36,7 +36,7 @@ FORMS = {
 
 def write(path: Path, form: str, events: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    monkeypatch.setattr(logs, "_output", logs._Output(logs._logfmt, logs._Stream(stream)))
+    monkeypatch.setattr(logs, "_output", logs._Output("logfmt", stream))
     for fields in events:
         logs.event(str(fields.pop("event", "auth")), **fields)
     lines = [(line, line.partition(" ")[2]) for line in stream.getvalue().splitlines()]

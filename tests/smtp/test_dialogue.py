@@ -71,7 +71,7 @@ def test_no_credentials_are_shown_wherever_they_stand(credentials: bytes, before
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     stream = io.StringIO()
-    monkeypatch.setattr(logs, "_output", logs._Output(logs._logfmt, logs._Stream(stream)))
+    monkeypatch.setattr(logs, "_output", logs._Output("logfmt", stream))
     return stream
 
 
