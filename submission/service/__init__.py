@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 from submission import logs
 from submission.config.settings import Settings
 from submission.service import verdict
-from submission.service.crew import WorkerCrew, load_everything, open_sockets, open_tls, raise_descriptor_limit, sizes
+from submission.service.crew import (
+    WorkerCrew,
+    count_workers,
+    load_everything,
+    open_sockets,
+    open_tls,
+    raise_descriptor_limit,
+)
 from submission.service.errors import StartError
 from submission.service.supervisor import Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop
@@ -46,12 +53,9 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     make_loop = find_event_loop()
     raise_descriptor_limit(settings)
     drop_root(settings.user)
-    size = sizes(settings)
-    rows = CREWS * size["workers"]
-    places = Places(rows, settings.limits)
-    crew = WorkerCrew(
-        Inheritance(settings, sockets, tls, places, make_loop=make_loop, shows_dialogue=shows_dialogue, **size), read
-    )
+    workers, threads = count_workers(settings)
+    places = Places(CREWS * workers, settings.limits)
+    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop, shows_dialogue)
 
     def report(begun: int, reason: StartError | None) -> None:
         try:
@@ -60,7 +64,13 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
             logs.failure("verdict-not-written", error)
 
     gc.freeze()  # what is there now stays: no collector need look at it, or write to what the workers share
-    supervisor = Supervisor(crew, rows=rows, forget=places.clear, patience=DRAIN + LATE, report=report)
+    supervisor = Supervisor(
+        WorkerCrew(inheritance, read),
+        rows=CREWS * workers,
+        forget=places.clear,
+        patience=DRAIN + LATE,
+        report=report,
+    )
     try:
         supervisor.run(on_ready)
     finally:

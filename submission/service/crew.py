@@ -77,13 +77,15 @@ class WorkerCrew:
         _refuse_fixed(former.settings, settings)
         load_everything(settings)
         raise_descriptor_limit(settings)
+        workers, threads = count_workers(settings)
         inheritance = replace(
             former,
             settings=settings,
             tls=_renew_tls(former, settings),
             sockets=_renew_sockets(former.sockets, settings),
             places=former.places.limited(settings.limits),
-            **sizes(settings),
+            workers=workers,
+            threads=threads,
         )
         gc.freeze()
         return WorkerCrew(inheritance, self.read)
@@ -129,11 +131,11 @@ def raise_descriptor_limit(settings: Settings) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def sizes(settings: Settings) -> dict[str, int]:
+def count_workers(settings: Settings) -> tuple[int, int]:
     """How many workers there are, and how many threads hash passwords in each."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = settings.workers or cpus
-    return {"workers": workers, "threads": max(2, cpus // workers)}  # a few more in all, for logins come unevenly
+    return workers, max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
 
 
 def _refuse_fixed(former: Settings, settings: Settings) -> None:

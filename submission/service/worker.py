@@ -53,11 +53,11 @@ class Inheritance:
     sockets: Sequence[tuple[Listen, socket.socket]]
     tls: ServerTls
     places: Places
-    make_loop: Callable[[], asyncio.AbstractEventLoop]
-    shows_dialogue: bool
     workers: int
     threads: int
     """How many hash passwords in each worker."""
+    make_loop: Callable[[], asyncio.AbstractEventLoop]
+    shows_dialogue: bool
 
 
 def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
