@@ -224,7 +224,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
         ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
         ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
-        ("log.syslog", LISTEN + '[log]\nsyslog = "mail"', '""'),
         ("metrics.address", LISTEN + '[metrics]\naddress = "127.0.0.1:9587"', '""'),
     ],
 )
