@@ -133,8 +133,11 @@ class OpenFile:
         self.offset, self.before, self._half = 0, b"", b""
         self._is_skipping = is_rest
 
-    def lines(self) -> list[bytes]:
-        """The next whole lines; none if there are none. Raises what is UNREADABLE."""
+    def lines(self, is_after_torn: bool = False) -> list[bytes]:
+        """The next whole lines; none if there are none. Raises what is UNREADABLE.
+
+        The first line of a file `is_after_torn`, whose start may have the rest of another file's last, is left out.
+        """
         while True:
             self._file.seek(self.offset)
             data = self._file.read(MAX_READ) or b""
@@ -143,9 +146,10 @@ class OpenFile:
                 self._half = data
                 return []
             self._half = data[end:] if end else b""
+            is_rest = self._is_skipping or (is_after_torn and not self.offset)
             self._advance(data[:end] if end else data)  # without an end it is no line that we could want
             lines = data[: end - 1].split(b"\n") if end else []
-            if self._is_skipping:
+            if is_rest:
                 del lines[:1]
             self._is_skipping = not end
             lines = [line for line in lines if len(line) <= MAX_LINE]
