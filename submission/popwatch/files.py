@@ -50,8 +50,7 @@ class LogFile:
         self._is_known = bool(position)  # whether somebody has a place of ours
         if position:
             self._resume(position)
-        else:
-            self._look()
+        self._look()
 
     def read(self) -> Batch | None:
         """The next lines; None where there are none now."""
@@ -62,7 +61,7 @@ class LogFile:
         earlier = None
         for file in list(self._files):
             try:
-                lines = file.lines(earlier is not None and earlier.is_copy and earlier.is_torn)
+                lines = file.lines(earlier is not None and earlier.leaves_rest and earlier.is_torn)
             except UNREADABLE as error:
                 self._complain(f"{type(error).__name__}")
                 self._drop(file)
@@ -72,6 +71,8 @@ class LogFile:
                 return Batch(str(self._path), lines, self._position(), self._is_live, file.written)
             if file is not self._files[-1] and self._is_over(file):
                 self._drop(file)
+            if earlier is not None and file.offset:
+                earlier.leaves_rest = False  # not for any other
             earlier = file
         self._is_live = True  # whatever comes from now on was written after we had all
         return None
@@ -121,7 +122,7 @@ class LogFile:
         if len(self._files) > MAX_FILES:
             return True
         following = self._files[self._files.index(file) + 1]
-        if file.is_copy and file.is_torn and not following.offset:
+        if file.leaves_rest and file.is_torn and not following.offset:
             return False
         return not file.is_plain or time.monotonic() - file.since > LINGER
 
@@ -202,7 +203,7 @@ class LogFile:
         # One that is being compressed is there twice; the compressed one isn't whole yet.
         for path in sorted(self._siblings(), key=is_compressed):
             with contextlib.suppress(OSError):
-                file = OpenFile(path, is_copy=True)
+                file = OpenFile(path, leaves_rest=True)
                 head, is_open = file.head(), (file.device, file.inode) in known
                 if not head or is_open or file.written < written or any(each.begins(head) for each in heads):
                     file.close()
@@ -243,7 +244,7 @@ class LogFile:
         except OSError:
             return None
         is_same = (file.device, file.inode) == (mark.device, mark.inode) and mark.head.length  # numbers come again
-        file.is_copy = path != self._path and (mark.is_copy or not is_same)
+        file.leaves_rest = path != self._path and (mark.leaves_rest or not is_same)
         if self._is_of(file, mark):
             return file
         file.close()

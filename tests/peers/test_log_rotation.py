@@ -88,7 +88,10 @@ async def count(log: Rsyslog, done: threading.Event) -> Counter[str]:
 async def test_each_login_counts_once_while_logrotate_works(log: Rsyslog, way: str) -> None:
     programs.require("logrotate", "gzip")
     done = threading.Event()
-    threads = [threading.Thread(target=say_logins, args=(log, done)), threading.Thread(target=rotate, args=(log, way, done))]
+    threads = [
+        threading.Thread(target=say_logins, args=(log, done)),
+        threading.Thread(target=rotate, args=(log, way, done)),
+    ]
     for thread in threads:
         thread.start()
     users = await count(log, done)
