@@ -12,8 +12,9 @@ NAMES ?=
 
 setup: $(STAMP)
 
-# The lock and the project file are all that the environment is made of: while it is younger, there is nothing to do.
-$(STAMP): requirements-dev.txt pyproject.toml .ci/find-python
+# The lock, the project file and what is installed beside the package are all that the environment is made of: while it
+# is younger, there is nothing to do.
+$(STAMP): requirements-dev.txt pyproject.toml .ci/find-python $(wildcard contrib/*/*)
 	python=$$(.ci/find-python) && "$$python" -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
