@@ -8,6 +8,7 @@ import typing
 import click
 
 from submission.cli.check import check
+from submission.cli.client_config import client_config
 from submission.cli.demo import demo
 from submission.cli.install_units import install_units
 from submission.cli.penalties import penalties
@@ -43,6 +44,7 @@ def commands() -> None:
 
 
 commands.add_command(check)
+commands.add_command(client_config)
 commands.add_command(demo)
 commands.add_command(install_units)
 commands.add_command(penalties)
