@@ -7,7 +7,7 @@ STAMP := $(VENV)/stamp
 ARGS ?=
 NAMES ?=
 
-.PHONY: setup test lint format demo lock certs bench bench-logins
+.PHONY: setup test lint format demo man wheel lock certs bench bench-logins
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -35,6 +35,13 @@ format: setup
 
 demo: setup
 	$(BIN)/submission demo $(ARGS)
+
+# The pages, to read them with man -l; a wheel writes its own.
+man: setup
+	$(BIN)/python -m manual build/man
+
+wheel: setup
+	$(BIN)/hatchling build --target wheel
 
 # One file for every supported Python and platform. The index that uv was told to ask is nobody else's business.
 lock: setup

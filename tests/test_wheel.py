@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DATA = {
+    "share/man/man1/submission-passwd.1",
+    "share/man/man1/submission.1",
+    "share/man/man5/submission.toml.5",
     "share/submission/fail2ban/jail.conf",
     "share/submission/fail2ban/submission.conf",
     "share/submission/sendmail/popip.m4",
