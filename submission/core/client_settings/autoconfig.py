@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement
 
-from submission.core.client_settings.settings import ClientSettings, Login, Server
+from submission.core.client_settings.settings import ClientSettings, LoginMethod, Server
 from submission.core.client_settings.xml import serialize
 
 _SOCKETS = {"implicit": "SSL", "starttls": "STARTTLS"}
 _LOGINS = {
-    Login.PASSWORD: "password-cleartext",
-    Login.ENCRYPTED_PASSWORD: "password-encrypted",
-    Login.TOKEN: "OAuth2",
-    Login.CERTIFICATE: "TLS-client-cert",
+    LoginMethod.PASSWORD: "password-cleartext",
+    LoginMethod.ENCRYPTED_PASSWORD: "password-encrypted",
+    LoginMethod.TOKEN: "OAuth2",
+    LoginMethod.CERTIFICATE: "TLS-client-cert",
 }
 
 
@@ -30,13 +30,13 @@ def write(settings: ClientSettings) -> bytes:
     SubElement(provider, "displayShortName").text = settings.realm
     incoming = settings.read_from
     # What is said about logins is our own: the other server's usual one is a password.
-    _add(SubElement(provider, "incomingServer", type=incoming.protocol), incoming.server, [Login.PASSWORD])
+    _add(SubElement(provider, "incomingServer", type=incoming.protocol), incoming.server, [LoginMethod.PASSWORD])
     for server in settings.outgoing:
         _add(SubElement(provider, "outgoingServer", type="smtp"), server, settings.logins)
     return serialize(root)
 
 
-def _add(element: Element, server: Server, logins: Sequence[Login]) -> None:
+def _add(element: Element, server: Server, logins: Sequence[LoginMethod]) -> None:
     SubElement(element, "hostname").text = server.host
     SubElement(element, "port").text = str(server.port)
     SubElement(element, "socketType").text = _SOCKETS[server.tls]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement
 
-from submission.core.client_settings.settings import ClientSettings, Login, NoWayError, Server
+from submission.core.client_settings.settings import ClientSettings, LoginMethod, NoWayError, Server
 from submission.core.client_settings.xml import serialize
 
 _OUTER = "http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006"
@@ -18,7 +18,7 @@ _ENCRYPTIONS = {"implicit": "SSL", "starttls": "TLS"}
 
 def write(settings: ClientSettings) -> bytes:
     """The document for a realm. Raises NoWayError."""
-    if Login.PASSWORD not in settings.logins:
+    if LoginMethod.PASSWORD not in settings.logins:
         raise NoWayError("Outlook knows PLAIN and LOGIN alone, and neither is in auth.mechanisms")
     root = Element("Autodiscover", xmlns=_OUTER)
     account = SubElement(SubElement(root, "Response", xmlns=_INNER), "Account")

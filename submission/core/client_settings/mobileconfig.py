@@ -9,7 +9,7 @@ from __future__ import annotations
 import plistlib
 import uuid
 
-from submission.core.client_settings.settings import ClientSettings, Login, NoWayError
+from submission.core.client_settings.settings import ClientSettings, LoginMethod, NoWayError
 
 _ACCOUNTS = {"imap": "EmailTypeIMAP", "pop3": "EmailTypePOP"}
 
@@ -48,7 +48,7 @@ def write(settings: ClientSettings) -> bytes:
 
 
 def _authentication(settings: ClientSettings) -> str:
-    if Login.PASSWORD in settings.logins:
+    if LoginMethod.PASSWORD in settings.logins:
         return "EmailAuthPassword"
     if "CRAM-MD5" in settings.mechanisms:
         return "EmailAuthCRAMMD5"

@@ -9,11 +9,6 @@ from typing import Literal, Self
 
 TlsMode = Literal["implicit", "starttls"]
 
-PASSWORD = ("PLAIN", "LOGIN")
-ENCRYPTED_PASSWORD = ("CRAM-MD5", "DIGEST-MD5")
-TOKEN = ("OAUTHBEARER", "XOAUTH2")
-CERTIFICATE = ("EXTERNAL",)
-
 _INCOMING = re.compile(r"(?P<scheme>imaps?|pop3s?)://(?P<host>[A-Za-z0-9.-]{1,253})(?::(?P<port>[1-9][0-9]{0,4}))?/?")
 _PORTS = {"imaps": 993, "imap": 143, "pop3s": 995, "pop3": 110}
 
@@ -22,13 +17,13 @@ class NoWayError(ValueError):
     """A mail program can't use the service in the way that a format knows. The text tells the admin why."""
 
 
-class Login(Enum):
-    """What mail programs tell apart of ways to log in, the one that fits most people first."""
+class LoginMethod(Enum):
+    """What mail programs tell apart of ways to log in, with their mechanisms; the one that fits most people first."""
 
-    PASSWORD = PASSWORD
-    ENCRYPTED_PASSWORD = ENCRYPTED_PASSWORD
-    TOKEN = TOKEN
-    CERTIFICATE = CERTIFICATE
+    PASSWORD = ("PLAIN", "LOGIN")
+    ENCRYPTED_PASSWORD = ("CRAM-MD5", "DIGEST-MD5")
+    TOKEN = ("OAUTHBEARER", "XOAUTH2")
+    CERTIFICATE = ("EXTERNAL",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +66,9 @@ class ClientSettings:
     incoming: Incoming | None = None
 
     @property
-    def logins(self) -> tuple[Login, ...]:
+    def logins(self) -> tuple[LoginMethod, ...]:
         """The ways to log in that are offered under TLS, the best first. Raises NoWayError where there is none."""
-        logins = tuple(login for login in Login if not set(login.value).isdisjoint(self.mechanisms))
+        logins = tuple(login for login in LoginMethod if not set(login.value).isdisjoint(self.mechanisms))
         if not logins:
             raise NoWayError("no mechanism is offered that mail programs have a name for: add PLAIN to auth.mechanisms")
         return logins

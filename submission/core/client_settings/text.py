@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from submission.core.client_settings.settings import ClientSettings, Login, Server
+from submission.core.client_settings.settings import ClientSettings, LoginMethod, Server
 
 _SECURITY = {"implicit": "SSL/TLS", "starttls": "STARTTLS"}
 _LOGINS = {
-    Login.PASSWORD: 'password, as "normal password"',
-    Login.ENCRYPTED_PASSWORD: '"encrypted password", for programs that insist on it',
-    Login.TOKEN: "OAuth2",
-    Login.CERTIFICATE: "TLS certificate",
+    LoginMethod.PASSWORD: 'password, as "normal password"',
+    LoginMethod.ENCRYPTED_PASSWORD: '"encrypted password", for programs that insist on it',
+    LoginMethod.TOKEN: "OAuth2",
+    LoginMethod.CERTIFICATE: "TLS certificate",
 }
 
 

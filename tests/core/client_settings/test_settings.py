@@ -1,7 +1,7 @@
 import pytest
 
 from submission.core.client_settings import Incoming, NoWayError, Server
-from submission.core.client_settings.settings import Login
+from submission.core.client_settings.settings import LoginMethod
 from tests.support.client_settings import settings
 
 
@@ -30,12 +30,14 @@ def test_anything_else_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("mechanisms", "logins"),
     [
-        (("CRAM-MD5", "LOGIN"), (Login.PASSWORD, Login.ENCRYPTED_PASSWORD)),
-        (("DIGEST-MD5",), (Login.ENCRYPTED_PASSWORD,)),
-        (("EXTERNAL", "XOAUTH2"), (Login.TOKEN, Login.CERTIFICATE)),
+        (("CRAM-MD5", "LOGIN"), (LoginMethod.PASSWORD, LoginMethod.ENCRYPTED_PASSWORD)),
+        (("DIGEST-MD5",), (LoginMethod.ENCRYPTED_PASSWORD,)),
+        (("EXTERNAL", "XOAUTH2"), (LoginMethod.TOKEN, LoginMethod.CERTIFICATE)),
     ],
 )
-def test_ways_to_log_in_are_those_that_people_know(mechanisms: tuple[str, ...], logins: tuple[Login, ...]) -> None:
+def test_ways_to_log_in_are_those_that_people_know(
+    mechanisms: tuple[str, ...], logins: tuple[LoginMethod, ...]
+) -> None:
     assert settings(mechanisms=mechanisms).logins == logins
 
 
