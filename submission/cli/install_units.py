@@ -18,7 +18,7 @@ import click
 HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108 - only compared with
 """What ProtectHome= and PrivateTmp= keep from the service."""
 
-_COMMAND = "ExecStart=/usr/bin/submission "
+_COMMAND = "=/usr/bin/submission "
 _PLAIN = re.compile(r"/[A-Za-z0-9/._+@-]*")  # nothing that systemd would take for a quote, a blank or a specifier
 _NEXT = """
 Next, as root:
@@ -92,7 +92,7 @@ def make_units(shipped: Path, executable: Path) -> Mapping[str, str]:
         units = {file.name: file.read_text() for file in sorted(shipped.iterdir())}
     except OSError as error:
         raise _Unfit(f"{error.filename}: {error.strerror}: the installation is not complete") from None
-    return {name: text.replace(_COMMAND, f"ExecStart={executable} ") for name, text in units.items()}
+    return {name: text.replace(_COMMAND, f"={executable} ") for name, text in units.items()}
 
 
 def _write(file: Path, text: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from submission.cli.install_units import make_units
+from submission.service import LATE
+from submission.service.worker import DRAIN
 from tests.peers.conftest import PASSWORD, USER
 from tests.support import programs, sandbox
 from tests.support.client import Client
@@ -49,6 +51,17 @@ def test_the_service_is_exposed_to_little(installed: Path) -> None:
     unit = str(installed / "submission.service")
     result = analyze("security", "--offline=true", f"--threshold={MOST_EXPOSED}", "--no-pager", unit)
     assert result.returncode == 0, result.stdout
+
+
+def test_it_has_the_time_that_it_takes_to_stop() -> None:
+    (patience,) = sandbox.settings_of(UNITS / "submission.service", "TimeoutStopSec")
+    assert int(patience) > DRAIN + LATE
+
+
+@pytest.mark.parametrize(("unit", "port"), [("submission", 587), ("submissions", 465)])
+def test_a_socket_has_the_name_of_its_port(unit: str, port: int) -> None:
+    assert sandbox.settings_of(UNITS / f"{unit}.socket", "FileDescriptorName") == [unit]
+    assert sandbox.settings_of(UNITS / f"{unit}.socket", "ListenStream") == [str(port)]
 
 
 @pytest.fixture
