@@ -13,6 +13,7 @@ from submission.cli.demo import demo
 from submission.cli.install_units import install_units
 from submission.cli.penalties import penalties
 from submission.cli.pop import pop
+from submission.cli.reload import reload
 from submission.cli.serve import serve
 from submission.cli.user import user
 from submission.config import ConfigError
@@ -49,6 +50,7 @@ commands.add_command(demo)
 commands.add_command(install_units)
 commands.add_command(penalties)
 commands.add_command(pop)
+commands.add_command(reload)
 commands.add_command(serve)
 commands.add_command(user)
 

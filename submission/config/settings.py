@@ -49,6 +49,10 @@ from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
 SenderRule: TypeAlias = Literal["any", "realm", "own"]
+Facility: TypeAlias = Literal[
+    "auth", "authpriv", "daemon", "mail", "user",
+    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+]  # fmt: skip
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -216,7 +220,8 @@ class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
-    syslog: Annotated[str, only("")] = ""
+    syslog: Literal[Facility, ""] = ""
+    """Where it isn't empty, the log goes to the host's syslogd, not to standard error."""
 
 
 class Metrics(Table):

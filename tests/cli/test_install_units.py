@@ -21,7 +21,9 @@ def test_the_units_start_the_command_that_they_were_installed_by(tmp_path: Path)
     assert result.exit_code == 0, result.output
     folder = tmp_path / "lib/systemd/system"
     assert {file.name for file in folder.iterdir()} == {"submission.service", "submission.socket", "submissions.socket"}
-    assert f"\nExecStart={COMMAND} serve\n" in (folder / "submission.service").read_text()
+    unit = (folder / "submission.service").read_text()
+    assert f"\nExecStart={COMMAND} serve\n" in unit
+    assert f"\nExecReload={COMMAND} reload\n" in unit
     assert all(f"wrote {file}\n" in result.output for file in folder.iterdir())
     assert "systemctl enable --now submission.service" in result.output
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}

@@ -226,7 +226,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
         ("pop_before_smtp.enabled", LISTEN + "[pop_before_smtp]\nenabled = true", "false"),
         ("pop_before_smtp.sendmail.socketmap", LISTEN + '[pop_before_smtp.sendmail]\nsocketmap = "s"', '""'),
         ("pop_before_smtp.sendmail.access_map", LISTEN + '[pop_before_smtp.sendmail]\naccess_map = "a"', '""'),
-        ("log.syslog", LISTEN + '[log]\nsyslog = "mail"', '""'),
         ("metrics.address", LISTEN + '[metrics]\naddress = "127.0.0.1:9587"', '""'),
     ],
 )
