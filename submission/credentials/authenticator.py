@@ -37,7 +37,7 @@ from submission.core.app_passwords import AppPassword
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import HASHES, ScramKeys
 from submission.credentials import clear
-from submission.credentials.accounts import SECRET, AccountError, parse_login, renew
+from submission.credentials.accounts import SECRET, AccountError, parse_login, renew, set_disabled
 from submission.credentials.hashing import is_foreign, needs_update, prepare, verify
 from submission.credentials.scram import Decoys
 from submission.credentials.sealing import Sealer
@@ -141,6 +141,10 @@ class Authenticator:
         looks the same may be another person. Raises StoreUnavailableError.
         """
         return await self._in_thread(lambda: self._find(user, name))
+
+    def suspend(self, login: Login) -> None:
+        """Disable a login. Blocks. Raises AccountError, StoreUnavailableError."""
+        set_disabled(self._store, login, is_disabled=True)
 
     def close(self) -> None:
         """End the threads and let go of the store."""

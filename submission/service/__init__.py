@@ -49,17 +49,20 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     drop_root(settings.user)
     cpus = _cpus()
     workers = settings.workers or cpus
-    places = Places(workers, settings.limits)
+    places = Places(workers, settings.limits.connections, settings.limits.connections_per_ip)
+    users = Places(workers, settings.limits.connections, settings.limits.user.connections)
     threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
-    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop)
+    inheritance = Inheritance(settings, sockets, tls, places, users, workers, threads, make_loop)
+
+    def forget(worker: int) -> None:
+        places.clear(worker)
+        users.clear(worker)
 
     def serve(station: Station) -> None:
         work(station, inheritance)
 
     gc.freeze()  # what is there now stays: no collector need look at it, or write to what the workers share
-    supervisor = Supervisor(
-        workers, serve, sockets=[sock for _, sock in sockets], forget=places.clear, patience=DRAIN + LATE
-    )
+    supervisor = Supervisor(workers, serve, sockets=[sock for _, sock in sockets], forget=forget, patience=DRAIN + LATE)
     supervisor.run(on_ready)
 
 

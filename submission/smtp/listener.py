@@ -21,6 +21,7 @@ from submission.config.settings import Listen, Settings
 from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
+from submission.smtp.quotas import Limiting
 from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
 from submission.smtp.sockets import BACKLOG
@@ -38,6 +39,8 @@ class Shared:
     """The time in the local zone, for Received."""
     penalties: PenaltyTable | None = None
     """None where failed logins have no consequences beyond their session."""
+    limiting: Limiting | None = None
+    """None where everybody may send without limit."""
 
 
 class Listener:

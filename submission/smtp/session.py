@@ -181,6 +181,7 @@ class Session(SMTP):
         finally:
             self._answers.forget()
             self._handover.end()
+            self._handover.quotas.leave()
             self._stream.close()
             self._smtp_methods.clear()  # bound methods: without them the session is freed without a collector
             self._log(self.loop.time() - started)
@@ -370,7 +371,7 @@ class Session(SMTP):
         refusal = await self._authentication.recognize()
         if refusal is not None:
             return self._heed(refusal)
-        return self._handover.mail(argument, can_start_tls=self._can_start_tls)
+        return await self._handover.mail(argument, can_start_tls=self._can_start_tls)
 
     def _heed(self, reply: Reply) -> Reply:
         """End where the reply says that there were too many failed logins."""
