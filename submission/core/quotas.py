@@ -2,7 +2,7 @@
 
 A limit is a window that slides: whatever hour one looks at, no more was sent in it. The time is cut into buckets, 24 in
 a window, and what was sent counts until the bucket that it fell into is a whole window ago. So the limit is never
-exceeded, who has reached it waits for a twenty-fourth of the window longer at most, and a count takes 26 numbers.
+exceeded, who has reached it waits for a twenty-fourth of the window longer at most, and a count takes 25 numbers.
 
 Several processes send for one user, and asking what they share costs as much as a message. So a process takes some of
 what may be sent ahead, into a `Stock`, and spends it without asking: twice as much each time that it needs more within
@@ -96,7 +96,7 @@ class Usage:
                     counts[bucket] = counts.get(bucket, 0) + count
             kept[limit.name] = counts
         self.counts = kept
-        self.told = {name: when for name, when in self.told.items() if when <= now < when + DAY}
+        self.told = {name: when for name, when in self.told.items() if abs(now - when) < DAY}
 
     def used(self, limit: Limit, now: float) -> int:
         """How much of a limit is used up."""
@@ -136,7 +136,7 @@ class Usage:
     def tell(self, limit: Limit, now: float) -> bool:
         """Note that a limit was reached; whether that is news: not before the window is over is it told again."""
         when = self.told.get(limit.name)
-        is_news = when is None or not when <= now < when + limit.window
+        is_news = when is None or abs(now - when) >= limit.window
         if is_news:
             self.told[limit.name] = now
         return is_news

@@ -139,6 +139,7 @@ GIVEN_UP = own(451, "0.0", "The client gave the message up")  # for the log: the
 # The relay, where it gives no reply of its own
 RELAY_UNREACHABLE = own(451, "4.1", "The mail system is not answering, please try again later")
 RELAY_LOST = own(451, "4.2", "The connection to the mail system was lost, please try again later")
+SUSPENDED = own(550, "7.1", "This account is suspended, ask whoever runs this service")
 LIMITS_UNAVAILABLE = own(451, "3.0", "What you may send can't be checked now, please try again later")
 INTERNAL_ERROR = own(451, "3.0", "Internal error, please try again later")
 

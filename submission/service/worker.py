@@ -195,7 +195,7 @@ def _open_limiting(settings: Settings, state: State, authenticator: Authenticato
         return None
     alarm = Alarm(user.alert, authenticator.suspend if user.suspend else None)
     table = QuotaTable(state, derive_key(settings, quotas.KEY_PURPOSE))
-    return Limiting(settings.limits, table, places, alarm)
+    return Limiting(settings.limits, table, places, authenticator.is_enabled, alarm)
 
 
 async def _release(limiting: Limiting) -> None:

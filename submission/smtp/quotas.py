@@ -11,6 +11,7 @@ can't be asked nothing is sent that has a limit: a thief of passwords must not g
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -23,6 +24,7 @@ from submission.core.addresses import Login, Mailbox
 from submission.core.quotas import HOUR, Limit, Reached, Thing
 from submission.core.replies import Reply
 from submission.core.transaction import Identity, Peer
+from submission.credentials.store import StoreUnavailableError
 from submission.smtp.places import Row
 from submission.state import StateUnavailableError
 from submission.state.quotas import LimitReachedError, QuotaTable, Subject
@@ -46,6 +48,8 @@ class Limiting:
     table: QuotaTable
     places: Row
     """Of the connections that each user has."""
+    is_enabled: Callable[[Login], Awaitable[bool]]
+    """Whether a login may still be used; raises StoreUnavailableError."""
     alarm: Alarm
     """Is told whose limit was reached, and its name, once in its window."""
 
@@ -69,12 +73,14 @@ class Quotas:
         if identity is not self._identity:
             self._identity, self._subject = identity, _subject(identity, self._peer.address, self._limiting.settings)
         try:
+            if await self._is_suspended(self._limiting):
+                return replies.SUSPENDED
             await self._connect(self._limiting)
             if self._subject.limits_on(Thing.MESSAGES):
                 self._messages.append(await self._limiting.table.take(self._subject, Thing.MESSAGES))
         except LimitReachedError as error:
             return self._refuse(error)
-        except StateUnavailableError as error:
+        except (StateUnavailableError, StoreUnavailableError) as error:
             return self._fail(error)
         return None
 
@@ -117,6 +123,11 @@ class Quotas:
             self._limiting.places.leave(self._connected_as)
         self._connected_as = ""
 
+    async def _is_suspended(self, limiting: Limiting) -> bool:
+        """Whether the account was suspended since this client logged in."""
+        login = self._identity.login if self._identity else None
+        return login is not None and limiting.settings.user.suspend and not await limiting.is_enabled(login)
+
     async def _connect(self, limiting: Limiting) -> None:
         """Count the connection as its user's. Raises LimitReachedError."""
         most = limiting.settings.user.connections
@@ -151,8 +162,9 @@ class Quotas:
         window = "hour" if limit.window == HOUR else "day"
         return replies.limit_reached(f"{limit.most} {limit.thing.value} per {window}", _next_minute(until))
 
-    def _fail(self, error: StateUnavailableError) -> Reply:
-        logs.failure("state-unavailable", error, session=self._peer.session)
+    def _fail(self, error: StateUnavailableError | StoreUnavailableError) -> Reply:
+        name = "state-unavailable" if isinstance(error, StateUnavailableError) else "store-unavailable"
+        logs.failure(name, error, session=self._peer.session)
         return replies.LIMITS_UNAVAILABLE
 
 

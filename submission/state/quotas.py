@@ -75,12 +75,13 @@ class QuotaTable:
         """Count one thing as sent; gives the slot that it counts in. Raises LimitReachedError."""
         now = time.time()
         shelf = self._shelf(subject)
-        if not shelf.stock.spend(thing, now):
-            async with shelf.lock:
-                now = time.time()
-                if not shelf.stock.spend(thing, now):  # nobody took more while we waited
-                    await self._take_more(subject, shelf.stock, thing, now)
-        return slot(now)
+        if shelf.stock.spend(thing, now):
+            return slot(now)
+        async with shelf.lock:
+            now = time.time()
+            if shelf.stock.spend(thing, now):  # somebody took more while we waited
+                return slot(now)
+            return await self._take_more(subject, shelf.stock, thing, now)
 
     def give_back(self, subject: Subject, thing: Thing, when: int) -> None:
         """Have a thing not been sent after all that was taken in a slot."""
@@ -142,38 +143,41 @@ class QuotaTable:
             shelf = self._shelves[subject.key] = _Shelf(subject)
         return shelf
 
-    async def _take_more(self, subject: Subject, stock: Stock, thing: Thing, now: float) -> None:
-        """Fill the stock with a thing, and take one out."""
+    async def _take_more(self, subject: Subject, stock: Stock, thing: Thing, now: float) -> int:
+        """Fill the stock with a thing, and take one out; its slot."""
         wanted = {thing: stock.ask(thing, now)}
         if thing is Thing.MESSAGES and subject.limits_on(Thing.RECIPIENTS):
             wanted[Thing.RECIPIENTS] = stock.ask(Thing.RECIPIENTS, now)  # a message will have one, and it's one step
         left = stock.empty()
 
-        def change(transaction: Transaction) -> dict[Thing, int | Reached] | LimitReachedError:
+        def change(transaction: Transaction) -> tuple[int, dict[Thing, int | Reached]] | LimitReachedError:
+            now = time.time()  # here, so that for all workers it is later than the change before
             usage = _get(transaction, subject, now)
             _restore(usage, subject, left)
             taken = {each: usage.take(each, amount, subject.limits, now) for each, amount in wanted.items()}
             refusal = _refuse(usage, taken[thing], now)
             _put(transaction, subject, usage)
-            return refusal or taken
+            return refusal or (slot(now), taken)
 
         try:
-            taken = await asyncio.to_thread(self._state.change, change)
+            result = await asyncio.to_thread(self._state.change, change)
         except BaseException:
             for when, each, amount in left:
                 stock.put(each, amount, when)
             raise
-        if isinstance(taken, LimitReachedError):
-            raise taken
-        for each, result in taken.items():
-            if isinstance(result, int):
-                stock.put(each, result - (each is thing), slot(now))
+        if isinstance(result, LimitReachedError):
+            raise result
+        current, taken = result
+        for each, got in taken.items():
+            if isinstance(got, int):
+                stock.put(each, got - (each is thing), current)
+        return current
 
     def _meet(self, subject: Subject, digest: str) -> float:
         """Count a recipient, unless it is known; until when that needn't be asked again. Blocks."""
-        now = time.time()
 
         def change(transaction: Transaction) -> LimitReachedError | None:
+            now = time.time()
             entry = transaction.get(RECIPIENT, digest)
             if entry is None or not now < entry.until <= now + REMEMBERED:
                 usage = _get(transaction, subject, now)
@@ -187,12 +191,12 @@ class QuotaTable:
         refusal = self._state.change(change)
         if refusal is not None:
             raise refusal
-        return now + REFRESHED
+        return time.time() + REFRESHED
 
     def _hand_back(self, left: list[tuple[Subject, Amounts]]) -> None:
-        now = time.time()
 
         def change(transaction: Transaction) -> None:
+            now = time.time()
             for subject, amounts in left:
                 if amounts:
                     usage = _get(transaction, subject, now)
