@@ -24,7 +24,7 @@ BUCKETS = 24
 """In a window."""
 SLOT = HOUR // BUCKETS
 """Seconds of the shortest bucket, of which all others are multiples; what a stock holds is of one of them."""
-MAX_STOCK = 32
+MAX_STOCK = 128
 SHARE = 8
 """A stock takes the n-th part of what is left at most."""
 EAGER = 1.0
@@ -157,13 +157,14 @@ class Stock:
         self._left: dict[tuple[int, Thing], int] = {}
         self._asked: dict[Thing, tuple[int, float]] = {}  # how much was asked for last, and when
 
-    def spend(self, thing: Thing, now: float) -> bool:
-        """Take one out, if there is one that counts as sent now."""
-        key = slot(now), thing
-        left = self._left.get(key, 0)
-        if left:
-            self._left[key] = left - 1
-        return left > 0
+    def spend(self, thing: Thing, now: float) -> int | None:
+        """Take one out, if there is one that counts as sent now: its slot."""
+        current = slot(now)
+        left = self._left.get((current, thing), 0)
+        if not left:
+            return None
+        self._left[current, thing] = left - 1
+        return current
 
     def put(self, thing: Thing, amount: int, when: int) -> None:
         """Put in what was taken ahead in a slot, or what was to be sent and was not."""

@@ -62,6 +62,7 @@ class Quotas:
         self._peer = peer
         self._identity: Identity | None = None
         self._subject = Subject("", ())
+        self._user = ""  # whose connection this has to be counted as, where there is a limit on these
         self._messages: list[int] = []  # by the slots that they were taken in, as are the recipients
         self._recipients: list[int] = []
         self._connected_as = ""
@@ -70,13 +71,16 @@ class Quotas:
         """The reply that refuses a transaction of this identity; none where it may begin."""
         if self._limiting is None:
             return None
+        settings = self._limiting.settings
         if identity is not self._identity:
-            self._identity, self._subject = identity, _subject(identity, self._peer.address, self._limiting.settings)
+            self._identity, self._subject = identity, _subject(identity, self._peer.address, settings)
+            self._user = self._subject.key if identity.login and settings.user.connections else ""
         try:
-            if await self._is_suspended(self._limiting):
+            if settings.user.suspend and identity.login and not await self._limiting.is_enabled(identity.login):
                 return replies.SUSPENDED
-            await self._connect(self._limiting)
-            if self._subject.limits_on(Thing.MESSAGES):
+            if self._user != self._connected_as:
+                await self._connect(self._limiting)
+            if Thing.MESSAGES in self._subject.things:
                 self._messages.append(await self._limiting.table.take(self._subject, Thing.MESSAGES))
         except LimitReachedError as error:
             return self._refuse(error)
@@ -90,9 +94,9 @@ class Quotas:
             return None
         table, subject = self._limiting.table, self._subject
         try:
-            if subject.limits_on(Thing.FIRST_TIME):
+            if Thing.FIRST_TIME in subject.things:
                 await table.meet(subject, recipient.text)
-            if subject.limits_on(Thing.RECIPIENTS):
+            if Thing.RECIPIENTS in subject.things:
                 self._recipients.append(await table.take(subject, Thing.RECIPIENTS))
         except LimitReachedError as error:
             return self._refuse(error)
@@ -123,23 +127,14 @@ class Quotas:
             self._limiting.places.leave(self._connected_as)
         self._connected_as = ""
 
-    async def _is_suspended(self, limiting: Limiting) -> bool:
-        """Whether the account was suspended since this client logged in."""
-        login = self._identity.login if self._identity else None
-        return login is not None and limiting.settings.user.suspend and not await limiting.is_enabled(login)
-
     async def _connect(self, limiting: Limiting) -> None:
         """Count the connection as its user's. Raises LimitReachedError."""
-        most = limiting.settings.user.connections
-        user = self._subject.key if self._identity and self._identity.login and most else ""
-        if user == self._connected_as:
-            return
         self.leave()
-        if user and not limiting.places.take(user):
-            limit = Limit("connections", Thing.CONNECTIONS, HOUR, most)
+        if self._user and not limiting.places.take(self._user):
+            limit = Limit("connections", Thing.CONNECTIONS, HOUR, limiting.settings.user.connections)
             is_news = await limiting.table.reach(self._subject, limit)
             raise LimitReachedError(Reached(limit, 0.0), is_news=is_news)
-        self._connected_as = user
+        self._connected_as = self._user
 
     def _give_back(self, thing: Thing, slot: int) -> None:
         if self._limiting is not None:

@@ -20,10 +20,11 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from submission.core.quotas import SLOT, Limit, Reached, Stock, Thing, Usage, slot
-from submission.state import Entry, State, Transaction
+from submission.state import Entry, State, StateUnavailableError, Transaction
+from submission.state.batches import Batches
 
 USAGE, RECIPIENT = "usage", "recipient"
 KEY_PURPOSE = "quotas"
@@ -42,14 +43,14 @@ Amounts = list[tuple[int, Thing, int]]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who sends, and what limits hold for them."""
+    """Who sends, what limits hold for them, and on which things these are."""
 
     key: str
     limits: tuple[Limit, ...]
+    things: frozenset[Thing] = field(init=False)
 
-    def limits_on(self, thing: Thing) -> tuple[Limit, ...]:
-        """Those on one thing."""
-        return tuple(limit for limit in self.limits if limit.thing is thing)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "things", frozenset(limit.thing for limit in self.limits))
 
 
 class LimitReachedError(Exception):
@@ -67,20 +68,22 @@ class QuotaTable:
 
     def __init__(self, state: State, key: bytes) -> None:
         self._state = state
+        self._batches = Batches(state)
         self._key = key
         self._shelves: dict[str, _Shelf] = {}
         self._fresh: OrderedDict[str, float] = OrderedDict()
 
     async def take(self, subject: Subject, thing: Thing) -> int:
         """Count one thing as sent; gives the slot that it counts in. Raises LimitReachedError."""
-        now = time.time()
         shelf = self._shelf(subject)
-        if shelf.stock.spend(thing, now):
-            return slot(now)
+        current = shelf.stock.spend(thing, time.time())
+        if current is not None:
+            return current
         async with shelf.lock:
             now = time.time()
-            if shelf.stock.spend(thing, now):  # somebody took more while we waited
-                return slot(now)
+            current = shelf.stock.spend(thing, now)
+            if current is not None:  # somebody took more while we waited
+                return current
             return await self._take_more(subject, shelf.stock, thing, now)
 
     def give_back(self, subject: Subject, thing: Thing, when: int) -> None:
@@ -91,7 +94,8 @@ class QuotaTable:
         """Count a recipient whom the subject didn't write to for long. Raises LimitReachedError."""
         digest = self._digest(subject.key, recipient)
         if self._fresh.get(digest, 0.0) < time.time():
-            self._fresh[digest] = await asyncio.to_thread(self._meet, subject, digest)
+            await self._meet(subject, digest)
+            self._fresh[digest] = time.time() + REFRESHED
             if len(self._fresh) > MAX_FRESH:
                 self._fresh.popitem(last=False)
 
@@ -105,7 +109,7 @@ class QuotaTable:
             _put(transaction, subject, usage)
             return is_news
 
-        return await asyncio.to_thread(self._state.change, change)
+        return await self._batches.change(change)
 
     async def release(self) -> None:
         """Hand back what was taken ahead and isn't needed; to be called every second or so."""
@@ -146,7 +150,7 @@ class QuotaTable:
     async def _take_more(self, subject: Subject, stock: Stock, thing: Thing, now: float) -> int:
         """Fill the stock with a thing, and take one out; its slot."""
         wanted = {thing: stock.ask(thing, now)}
-        if thing is Thing.MESSAGES and subject.limits_on(Thing.RECIPIENTS):
+        if thing is Thing.MESSAGES and Thing.RECIPIENTS in subject.things:
             wanted[Thing.RECIPIENTS] = stock.ask(Thing.RECIPIENTS, now)  # a message will have one, and it's one step
         left = stock.empty()
 
@@ -160,8 +164,8 @@ class QuotaTable:
             return refusal or (slot(now), taken)
 
         try:
-            result = await asyncio.to_thread(self._state.change, change)
-        except BaseException:
+            result = await self._batches.change(change)
+        except StateUnavailableError:  # not where we are cancelled: the change will be made nonetheless
             for when, each, amount in left:
                 stock.put(each, amount, when)
             raise
@@ -173,8 +177,8 @@ class QuotaTable:
                 stock.put(each, got - (each is thing), current)
         return current
 
-    def _meet(self, subject: Subject, digest: str) -> float:
-        """Count a recipient, unless it is known; until when that needn't be asked again. Blocks."""
+    async def _meet(self, subject: Subject, digest: str) -> None:
+        """Count a recipient, unless it is known."""
 
         def change(transaction: Transaction) -> LimitReachedError | None:
             now = time.time()
@@ -188,10 +192,9 @@ class QuotaTable:
             transaction.put(RECIPIENT, Entry(digest, "known", now + REMEMBERED))
             return None
 
-        refusal = self._state.change(change)
+        refusal = await self._batches.change(change)
         if refusal is not None:
             raise refusal
-        return time.time() + REFRESHED
 
     def _hand_back(self, left: list[tuple[Subject, Amounts]]) -> None:
 

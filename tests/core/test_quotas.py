@@ -143,7 +143,7 @@ def test_a_stock_is_of_its_slot_and_of_its_thing() -> None:
     stock.put(Thing.MESSAGES, 2, slot(NOW))
     assert not stock.spend(Thing.RECIPIENTS, NOW)
     assert not stock.spend(Thing.MESSAGES, NOW + SLOT)
-    assert [stock.spend(Thing.MESSAGES, NOW) for _ in range(3)] == [True, True, False]
+    assert [stock.spend(Thing.MESSAGES, NOW) for _ in range(3)] == [slot(NOW), slot(NOW), None]
     stock.put(Thing.MESSAGES, 1, slot(NOW) - 1)
     assert not stock.spend(Thing.MESSAGES, NOW)
     assert stock.empty() == [(slot(NOW) - 1, Thing.MESSAGES, 1)]
@@ -152,8 +152,8 @@ def test_a_stock_is_of_its_slot_and_of_its_thing() -> None:
 
 def test_who_hurries_gets_more_ahead_and_who_does_not_gets_one() -> None:
     stock = Stock()
-    asked = [stock.ask(Thing.MESSAGES, NOW + second / 10) for second in range(8)]
-    assert asked == [1, 2, 4, 8, 16, MAX_STOCK, MAX_STOCK, MAX_STOCK]
+    asked = [stock.ask(Thing.MESSAGES, NOW + second / 10) for second in range(9)]
+    assert asked == [1, 2, 4, 8, 16, 32, 64, MAX_STOCK, MAX_STOCK]
     assert not stock.is_idle(NOW + 1)
     assert stock.is_idle(NOW + 2)
     assert stock.ask(Thing.MESSAGES, NOW + 2) == 1
@@ -195,7 +195,7 @@ class Workers(RuleBasedStateMachine):
     def take(self, worker: int, times: int) -> None:
         for _ in range(times):
             stock = self.stocks[worker]
-            if not stock.spend(Thing.MESSAGES, self.now):
+            if stock.spend(Thing.MESSAGES, self.now) is None:
                 wanted = stock.ask(Thing.MESSAGES, self.now)
                 self.hand_back(worker)
                 taken = self.usage.take(Thing.MESSAGES, wanted, (self.limit,), self.now)
