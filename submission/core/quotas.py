@@ -85,22 +85,23 @@ class Usage:
     counts: dict[str, dict[int, int]] = field(default_factory=dict)
     told: dict[str, float] = field(default_factory=dict)
 
-    def tidy(self, limits: Iterable[Limit], now: float) -> None:
-        """Forget what counts no more, or for no limit of these; after a clock went back, what is to come is now."""
+    def tidy(self, now: float) -> None:
+        """Forget what counts no more; after a clock went back, what is to come is now."""
         kept = {}
-        for limit in limits:
+        for name, (_, window) in WINDOWS.items():
             counts: dict[int, int] = {}
-            for bucket, count in self.counts.get(limit.name, {}).items():
-                if _end(limit, bucket) > now and count > 0:
-                    bucket = min(bucket, _bucket(limit, now))  # noqa: PLW2901 - the same count, elsewhere
-                    counts[bucket] = counts.get(bucket, 0) + count
-            kept[limit.name] = counts
+            for bucket, count in self.counts.get(name, {}).items():
+                if _end(window, bucket) > now and count > 0:
+                    place = min(bucket, _bucket(window, now))
+                    counts[place] = counts.get(place, 0) + count
+            if counts:
+                kept[name] = counts
         self.counts = kept
         self.told = {name: when for name, when in self.told.items() if abs(now - when) < DAY}
 
     def used(self, limit: Limit, now: float) -> int:
         """How much of a limit is used up."""
-        return sum(count for bucket, count in self._of(limit).items() if _end(limit, bucket) > now)
+        return sum(count for bucket, count in self._of(limit).items() if _end(limit.window, bucket) > now)
 
     def free_at(self, limit: Limit, now: float) -> float:
         """When one more may be sent if nothing is until then; `now` where it may at once."""
@@ -109,9 +110,9 @@ class Usage:
         for bucket, count in sorted(self._of(limit).items()):
             if used < limit.most:
                 break
-            if _end(limit, bucket) > now:
+            if _end(limit.window, bucket) > now:
                 used -= count
-                free = _end(limit, bucket)
+                free = _end(limit.window, bucket)
         return free
 
     def take(self, thing: Thing, wanted: int, limits: Iterable[Limit], now: float) -> int | Reached:
@@ -130,7 +131,7 @@ class Usage:
         for limit in limits:
             if limit.thing is thing:
                 counts = self.counts.setdefault(limit.name, {})
-                bucket = _bucket(limit, when)
+                bucket = _bucket(limit.window, when)
                 counts[bucket] = max(counts.get(bucket, 0) + amount, 0)
 
     def tell(self, limit: Limit, now: float) -> bool:
@@ -141,9 +142,10 @@ class Usage:
             self.told[limit.name] = now
         return is_news
 
-    def until(self, limits: Iterable[Limit]) -> float:
+    @property
+    def until(self) -> float:
         """When nothing of it counts any more."""
-        ends = [_end(limit, bucket) for limit in limits for bucket in self._of(limit)]
+        ends = [_end(WINDOWS[name][1], bucket) for name, counts in self.counts.items() for bucket in counts]
         return max([*ends, *(when + DAY for when in self.told.values())], default=0.0)
 
     def _of(self, limit: Limit) -> dict[int, int]:
@@ -193,10 +195,10 @@ def slot(now: float) -> int:
     return int(now // SLOT)
 
 
-def _bucket(limit: Limit, when: float) -> int:
-    return int(when * BUCKETS // limit.window)
+def _bucket(window: int, when: float) -> int:
+    return int(when * BUCKETS // window)
 
 
-def _end(limit: Limit, bucket: int) -> float:
+def _end(window: int, bucket: int) -> float:
     """When what is in a bucket counts no more."""
-    return (bucket + 1) * (limit.window // BUCKETS) + limit.window
+    return (bucket + 1) * (window // BUCKETS) + window

@@ -104,9 +104,9 @@ class QuotaTable:
 
         def change(transaction: Transaction) -> bool:
             now = time.time()
-            usage = _get(transaction, subject, now)
+            usage = _get(transaction, subject.key, now)
             is_news = usage.tell(limit, now)
-            _put(transaction, subject, usage)
+            _put(transaction, subject.key, usage)
             return is_news
 
         return await self._batches.change(change)
@@ -156,11 +156,11 @@ class QuotaTable:
 
         def change(transaction: Transaction) -> tuple[int, dict[Thing, int | Reached]] | LimitReachedError:
             now = time.time()  # here, so that for all workers it is later than the change before
-            usage = _get(transaction, subject, now)
+            usage = _get(transaction, subject.key, now)
             _restore(usage, subject, left)
             taken = {each: usage.take(each, amount, subject.limits, now) for each, amount in wanted.items()}
             refusal = _refuse(usage, taken[thing], now)
-            _put(transaction, subject, usage)
+            _put(transaction, subject.key, usage)
             return refusal or (slot(now), taken)
 
         try:
@@ -184,9 +184,9 @@ class QuotaTable:
             now = time.time()
             entry = transaction.get(RECIPIENT, digest)
             if entry is None or not now < entry.until <= now + REMEMBERED:
-                usage = _get(transaction, subject, now)
+                usage = _get(transaction, subject.key, now)
                 refusal = _refuse(usage, usage.take(Thing.FIRST_TIME, 1, subject.limits, now), now)
-                _put(transaction, subject, usage)
+                _put(transaction, subject.key, usage)
                 if refusal is not None:
                     return refusal
             transaction.put(RECIPIENT, Entry(digest, "known", now + REMEMBERED))
@@ -202,9 +202,9 @@ class QuotaTable:
             now = time.time()
             for subject, amounts in left:
                 if amounts:
-                    usage = _get(transaction, subject, now)
+                    usage = _get(transaction, subject.key, now)
                     _restore(usage, subject, amounts)
-                    _put(transaction, subject, usage)
+                    _put(transaction, subject.key, usage)
 
         self._state.change(change)
 
@@ -237,17 +237,16 @@ def _restore(usage: Usage, subject: Subject, left: Amounts) -> None:
         usage.add(thing, -amount, subject.limits, when * SLOT)
 
 
-def _get(transaction: Transaction, subject: Subject, now: float) -> Usage:
-    entry = transaction.get(USAGE, subject.key)
+def _get(transaction: Transaction, key: str, now: float) -> Usage:
+    entry = transaction.get(USAGE, key)
     usage = _decode(entry) if entry is not None else Usage()
-    usage.tidy(subject.limits, now)
+    usage.tidy(now)
     return usage
 
 
-def _put(transaction: Transaction, subject: Subject, usage: Usage) -> None:
-    until = usage.until(subject.limits)
+def _put(transaction: Transaction, key: str, usage: Usage) -> None:
     value = json.dumps([usage.counts, usage.told], separators=(",", ":"))
-    transaction.put(USAGE, Entry(subject.key, value, until))
+    transaction.put(USAGE, Entry(key, value, usage.until))
 
 
 def _decode(entry: Entry) -> Usage:

@@ -79,7 +79,7 @@ def test_a_clock_that_went_back_a_year_refuses_for_an_hour_and_forgets_nothing()
     for _ in range(10):
         take(usage, TEN, NOW)
     earlier = NOW - 365 * DAY
-    usage.tidy((TEN,), earlier)
+    usage.tidy(earlier)
     refusal = take(usage, TEN, earlier)
     assert isinstance(refusal, Reached)
     assert refusal.until <= earlier + HOUR + SLOT
@@ -89,26 +89,27 @@ def test_what_is_kept_is_bounded() -> None:
     usage, limits = Usage(), limits_of({"messages_per_hour": 10**9, "messages_per_day": 10**9})
     for minute in range(3 * 24 * 60):
         now = NOW + 60 * minute
-        usage.tidy(limits, now)
+        usage.tidy(now)
         usage.add(Thing.MESSAGES, 1, limits, now)
     assert {name: len(counts) for name, counts in usage.counts.items()} == {
         "messages_per_hour": 25,
         "messages_per_day": 25,
     }
-    assert usage.until(limits) <= NOW + 4 * DAY + 3600
+    assert usage.until <= NOW + 4 * DAY + 3600
 
 
-def test_a_limit_that_is_no_more_is_forgotten() -> None:
+def test_what_no_limit_is_called_is_forgotten() -> None:
     usage = Usage()
+    take(usage, Limit("messages_per_year", Thing.MESSAGES, 365 * DAY, 10), NOW)
     take(usage, TEN, NOW)
-    usage.tidy((), NOW)
-    assert usage.counts == {}
+    usage.tidy(NOW)
+    assert list(usage.counts) == [TEN.name]
 
 
 def test_a_limit_that_was_reached_is_news_once_in_its_window() -> None:
     usage = Usage()
     assert [usage.tell(TEN, NOW), usage.tell(TEN, NOW + HOUR - 1), usage.tell(TEN, NOW + HOUR)] == [True, False, True]
-    usage.tidy((TEN,), NOW + HOUR + 60)
+    usage.tidy(NOW + HOUR + 60)
     assert not usage.tell(TEN, NOW + HOUR + 60)
     assert not usage.tell(TEN, NOW + HOUR - 1)  # by another clock
     assert usage.tell(TEN, NOW - DAY)
@@ -125,7 +126,7 @@ def test_no_window_ever_holds_more_than_the_limit(times: list[int], most: int, d
     for second in times:
         now = NOW + second
         if data.draw(st.booleans()):
-            usage.tidy((limit,), now)
+            usage.tidy(now)
         lately = sum(now - HOUR < when for when in sent)
         with_grain = sum(now - HOUR - SLOT < when for when in sent)
         result = take(usage, limit, now)
@@ -216,7 +217,7 @@ class Workers(RuleBasedStateMachine):
 
     @rule(worker=st.integers(0, 1))
     def hand_back(self, worker: int) -> None:
-        self.usage.tidy((self.limit,), self.now)
+        self.usage.tidy(self.now)
         for when, thing, amount in self.stocks[worker].empty():
             self.usage.add(thing, -amount, (self.limit,), when * SLOT)
 
