@@ -98,14 +98,14 @@ def test_a_command_that_fails_is_told(command: list[str], reason: str, log: io.S
 def test_a_command_that_does_not_end_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
-    monkeypatch.setattr(alarm, "PATIENCE", 1.0)
+    monkeypatch.setattr(alarm, "PATIENCE", 2.0)
     raised = Alarm(sh('sleep 50 & echo $! > "$1/pid"; sleep 50', tmp_path), None)
     begin = time.monotonic()
     raised(ALICE, "connections")
-    assert time.monotonic() - begin < 0.5  # who sends doesn't wait for it
+    assert log.getvalue() == ""  # who sends doesn't wait for it
     raised.close()
-    assert time.monotonic() - begin < 20
-    assert "killed after 1 seconds" in log.getvalue()
+    assert time.monotonic() - begin < 40
+    assert "killed after 2 seconds" in log.getvalue()
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
