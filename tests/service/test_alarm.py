@@ -13,6 +13,7 @@ from submission.core.addresses import Login
 from submission.credentials.accounts import NoSuchUserError
 from submission.service import alarm
 from submission.service.alarm import Alarm
+from tests.support.network import wait_until
 from tests.support.workers import is_alive
 
 ALICE = Login("alice", "example.com")
@@ -106,7 +107,7 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(
     raised.close()
     assert time.monotonic() - begin < 40
     assert "killed after 2 seconds" in log.getvalue()
-    assert not is_alive(int((tmp_path / "pid").read_text()))
+    wait_until(lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
 def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log: io.StringIO) -> None:
