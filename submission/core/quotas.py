@@ -24,14 +24,14 @@ BUCKETS = 24
 """In a window."""
 SLOT = HOUR // BUCKETS
 """Seconds of the shortest bucket, of which all others are multiples; what a stock holds is of one of them."""
-MAX_STOCK = 128
+MAX_STOCK = 256
 SHARE = 8
 """A stock takes the n-th part of what is left at most."""
 EAGER = 1.0
 """Who comes back for more within so many seconds gets twice as much."""
 
 
-class Thing(enum.Enum):
+class Thing(enum.StrEnum):  # of which a hash is cheap, while an Enum's is a call
     """What is counted. A value here is a word in a reply."""
 
     MESSAGES = "messages"

@@ -80,8 +80,10 @@ class Quotas:
                 return replies.SUSPENDED
             if self._user != self._connected_as:
                 await self._connect(self._limiting)
-            if Thing.MESSAGES in self._subject.things:
-                self._messages.append(await self._limiting.table.take(self._subject, Thing.MESSAGES))
+            table, subject = self._limiting.table, self._subject
+            if Thing.MESSAGES in subject.things:
+                slot = table.spend(subject, Thing.MESSAGES)
+                self._messages.append(await table.take(subject, Thing.MESSAGES) if slot is None else slot)
         except LimitReachedError as error:
             return self._refuse(error)
         except (StateUnavailableError, StoreUnavailableError) as error:
@@ -97,7 +99,8 @@ class Quotas:
             if Thing.FIRST_TIME in subject.things:
                 await table.meet(subject, recipient.text)
             if Thing.RECIPIENTS in subject.things:
-                self._recipients.append(await table.take(subject, Thing.RECIPIENTS))
+                slot = table.spend(subject, Thing.RECIPIENTS)
+                self._recipients.append(await table.take(subject, Thing.RECIPIENTS) if slot is None else slot)
         except LimitReachedError as error:
             return self._refuse(error)
         except StateUnavailableError as error:

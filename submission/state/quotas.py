@@ -71,18 +71,20 @@ class QuotaTable:
         self._batches = Batches(state)
         self._key = key
         self._shelves: dict[str, _Shelf] = {}
-        self._fresh: OrderedDict[str, float] = OrderedDict()
+        self._fresh: OrderedDict[tuple[str, bytes], float] = OrderedDict()
+
+    def spend(self, subject: Subject, thing: Thing) -> int | None:
+        """Count one thing as sent, of what was taken ahead: the slot that it counts in, None where nothing is left."""
+        shelf = self._shelves.get(subject.key)
+        return shelf.stock.spend(thing, time.time()) if shelf is not None else None
 
     async def take(self, subject: Subject, thing: Thing) -> int:
         """Count one thing as sent; gives the slot that it counts in. Raises LimitReachedError."""
         shelf = self._shelf(subject)
-        current = shelf.stock.spend(thing, time.time())
-        if current is not None:
-            return current
         async with shelf.lock:
             now = time.time()
             current = shelf.stock.spend(thing, now)
-            if current is not None:  # somebody took more while we waited
+            if current is not None:  # somebody took more meanwhile
                 return current
             return await self._take_more(subject, shelf.stock, thing, now)
 
@@ -92,10 +94,10 @@ class QuotaTable:
 
     async def meet(self, subject: Subject, recipient: bytes) -> None:
         """Count a recipient whom the subject didn't write to for long. Raises LimitReachedError."""
-        digest = self._digest(subject.key, recipient)
-        if self._fresh.get(digest, 0.0) < time.time():
-            await self._meet(subject, digest)
-            self._fresh[digest] = time.time() + REFRESHED
+        key = subject.key, recipient
+        if self._fresh.get(key, 0.0) < time.time():
+            await self._meet(subject, self._digest(subject.key, recipient))
+            self._fresh[key] = time.time() + REFRESHED
             if len(self._fresh) > MAX_FRESH:
                 self._fresh.popitem(last=False)
 

@@ -154,8 +154,8 @@ def test_a_stock_is_of_its_slot_and_of_its_thing() -> None:
 
 def test_who_hurries_gets_more_ahead_and_who_does_not_gets_one() -> None:
     stock = Stock()
-    asked = [stock.ask(Thing.MESSAGES, NOW + second / 10) for second in range(9)]
-    assert asked == [1, 2, 4, 8, 16, 32, 64, MAX_STOCK, MAX_STOCK]
+    asked = [stock.ask(Thing.MESSAGES, NOW + second / 10) for second in range(10)]
+    assert asked == [1, 2, 4, 8, 16, 32, 64, 128, MAX_STOCK, MAX_STOCK]
     assert not stock.is_idle(NOW + 1)
     assert stock.is_idle(NOW + 2)
     assert stock.ask(Thing.MESSAGES, NOW + 2) == 1
