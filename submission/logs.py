@@ -3,6 +3,7 @@ r"""The log: one line an event, `event=auth result=ok user="alice@example.com" .
     configure("logfmt")                       once, at the start of a process
     event("auth", result="ok", user=name)     a field that is None is left out
     failure("internal-error", error)          class, text and place of an exception, on one line
+    subscribe(observer)                       observer(name, fields) is called with each event of this process
 
 Lines go to standard error, each in one piece. Whatever another library says through the standard library's logging
 becomes one line of the same form, `event=log`; ours don't take that way, which costs as much as a line. They begin
@@ -29,7 +30,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -63,6 +64,16 @@ def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> 
 def event(name: str, /, **fields: object) -> None:
     """Log that something happened. `name` and the keys are fixed words of ours."""
     _output.write(name, fields)
+    for observe in _observers:
+        observe(name, fields)
+
+
+def subscribe(observer: Callable[[str, Mapping[str, object]], None]) -> None:
+    """Let somebody know of each event from now on, for as long as the process lives: in the thread that logs it.
+
+    It gets the fields as they were given to `event`. It must be quick, and must not raise.
+    """
+    _observers.append(observer)
 
 
 def failure(name: str, error: BaseException, /, **fields: object) -> None:
@@ -185,3 +196,4 @@ def _is_journal(stream: TextIO) -> bool:
 
 
 _output = _Output("logfmt", sys.stderr)
+_observers: list[Callable[[str, Mapping[str, object]], None]] = []

@@ -180,7 +180,7 @@ class Handover:
             if outcome is None:  # cancelled, or a fault of ours
                 outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=delivery.is_committed)
             if not outcome.is_open:
-                self._log(outcome, transaction.envelope)
+                self._log(outcome, transaction.envelope, delivery.wait)
                 if outcome.reason:
                     transaction.upstream.abort(outcome.reason)
                 transaction.chunks = None
@@ -290,7 +290,8 @@ class Handover:
             client = headers.Client(hello, literal, peer.user or "")
         return headers.received(hop, self._shared.now(), client)
 
-    def _log(self, outcome: Outcome, envelope: Envelope) -> None:
+    def _log(self, outcome: Outcome, envelope: Envelope, wait: float | None = None) -> None:
+        """Tell what became of a message, for whose end the relay took `wait` seconds."""
         peer = self._peer
         result = "unknown" if outcome.is_unknown else "ok" if outcome.reply.is_positive else "refused"
         fields = {"from": str(envelope.sender), "nrcpt": envelope.recipients, "size": outcome.size}
@@ -303,6 +304,7 @@ class Handover:
             **fields,
             session=peer.session,
             id=f"{peer.session}.{self.messages}",
+            relay_seconds=None if wait is None else round(wait, 4),
             reply=outcome.reply.text,
             reason=outcome.reason or None,
         )

@@ -1,0 +1,82 @@
+"""Metrics, health and status page together: a server on a socket that was bound while the process was root.
+
+    bind(settings)                           before root is dropped; None where there is to be none
+    MetricsServer(...).start(), .close()     on the event loop of one process, after the fork
+
+A port that can't be had is no reason not to take mail: the log tells, and whoever watches the port sees that nobody is
+there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+from submission import logs
+from submission.config.settings import Metrics, Settings
+from submission.metrics.health import Health
+from submission.metrics.http import HttpServer
+from submission.metrics.site import Site
+from submission.metrics.status import Sources
+from submission.smtp.sockets import BindError
+from submission.smtp.sockets import bind as bind_socket
+
+SAMPLE = 15.0
+"""Seconds between notes for the charts, whose points are minutes."""
+TOKEN_LENGTH = range(16, 1025)
+
+
+class TokenError(Exception):
+    """The token can't be used. The text names the file, and says why."""
+
+
+def bind(settings: Metrics) -> socket.socket | None:
+    """The socket for it, listening; None, and a line in the log, where it can't be had."""
+    if settings.address is None:
+        return None
+    try:
+        return bind_socket(settings.address)
+    except BindError as error:
+        logs.event("metrics-unavailable", reason=str(error))
+        return None
+
+
+def read_token(file: Path) -> str:
+    """The token in a file, which may be followed by a line's end. Raises TokenError."""
+    try:
+        with file.open(encoding="ascii") as stream:
+            token = stream.read(TOKEN_LENGTH.stop + 2).strip()
+    except OSError as error:
+        raise TokenError(f'"{file}": {error.strerror}') from None
+    except UnicodeDecodeError:
+        token = ""
+    if len(token) not in TOKEN_LENGTH or not all("!" <= char <= "~" for char in token):
+        raise TokenError(f'"{file}" must hold 16 visible ASCII characters or more, such as from openssl rand -hex 20')
+    return token
+
+
+class MetricsServer:
+    """Runs on one event loop."""
+
+    def __init__(self, sock: socket.socket, token: str, settings: Settings, sources: Sources) -> None:
+        self._sources = sources
+        self._http = HttpServer(sock, Site(sources, Health(settings, sources.tls), token).answer)
+        self._sampling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Answer from now on, and note each minute what was counted."""
+        await self._http.start()
+        self._sampling = asyncio.get_running_loop().create_task(self._sample())
+
+    def close(self) -> None:
+        """End it."""
+        self._http.close()
+        if self._sampling is not None:
+            self._sampling.cancel()
+
+    async def _sample(self) -> None:
+        while True:
+            self._sources.note(time.time())
+            await asyncio.sleep(SAMPLE)
