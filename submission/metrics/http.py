@@ -18,7 +18,8 @@ from submission import logs
 
 MAX_CONNECTIONS = 32
 MAX_REQUEST = 16 << 10
-"""Octets of a request's line and header fields."""
+"""Octets of a request's line and header fields, READ more or less."""
+READ = 4096
 PATIENCE = 15.0
 """Seconds that a connection lasts, from its first octet to the last of the answer."""
 
@@ -112,7 +113,7 @@ class HttpServer:
 async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
     """The request of a connection, None where it ends before. Raises h11.RemoteProtocolError."""
     while (event := connection.next_event()) is h11.NEED_DATA:
-        connection.receive_data(await reader.read(MAX_REQUEST))
+        connection.receive_data(await reader.read(READ))
     if not isinstance(event, h11.Request):
         return None
     fields: dict[str, str] = {}

@@ -61,7 +61,7 @@ class MetricsServer:
     """Runs on one event loop."""
 
     def __init__(self, sock: socket.socket, token: str, settings: Settings, sources: Sources) -> None:
-        self._sources = sources
+        self.sources = sources
         self._http = HttpServer(sock, Site(sources, Health(settings, sources.tls), token).answer)
         self._sampling: asyncio.Task[None] | None = None
 
@@ -78,5 +78,5 @@ class MetricsServer:
 
     async def _sample(self) -> None:
         while True:
-            self._sources.note(time.time())
+            self.sources.note(time.time())
             await asyncio.sleep(SAMPLE)

@@ -21,6 +21,7 @@ from submission.config.settings import Listen, Settings, reaches
 from submission.credentials import warm_up
 from submission.credentials.store import StoreUnavailableError
 from submission.service.errors import StartError
+from submission.service.monitoring import open_monitoring
 from submission.service.supervisor import Station, Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop, work
 from submission.smtp.pem import CertificateError
@@ -43,15 +44,16 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
     sockets = _bind(settings)
     tls = _open_tls(settings)
+    cpus = _cpus()
+    workers = settings.workers or cpus
+    monitoring = open_monitoring(settings, workers)
     _load_everything(settings)
     make_loop = find_event_loop()
     _raise_descriptor_limit(2 * settings.limits.connections + SPARE_DESCRIPTORS)
     drop_root(settings.user)
-    cpus = _cpus()
-    workers = settings.workers or cpus
     places = Places(workers, settings.limits)
     threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
-    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop)
+    inheritance = Inheritance(settings, sockets, tls, places, monitoring, workers, threads, make_loop)
 
     def serve(station: Station) -> None:
         work(station, inheritance)

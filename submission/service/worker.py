@@ -28,6 +28,7 @@ from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
+from submission.service.monitoring import Monitoring
 from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
 from submission.smtp.listener import Listener, Shared
@@ -52,6 +53,7 @@ class Inheritance:
     sockets: Sequence[tuple[Listen, socket.socket]]
     tls: ServerTls
     places: Places
+    monitoring: Monitoring
     workers: int
     threads: int
     """How many hash passwords in each worker."""
@@ -90,6 +92,7 @@ def _fit_buffers() -> None:
 
 async def _serve(station: Station, inheritance: Inheritance) -> None:
     settings, tls = inheritance.settings, inheritance.tls
+    inheritance.monitoring.join(station.number)
     stopping, hangup = asyncio.Event(), asyncio.Event()
     _obey(station, stopping, hangup)
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
