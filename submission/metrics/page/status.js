@@ -6,10 +6,11 @@ const SERIES = {
   messages: "Messages accepted",
   refusals: "Refusals",
   failures: "Failed logins",
-  relay_seconds: "Relay's reply, seconds",
+  relay_seconds: "Relay's reply (s)",
 };
 const SPANS = { hour: "last hour", day: "last day" };
 const WIDTH = 300, HEIGHT = 60;
+const LONG = 40; // characters of a cell that is broken into lines
 
 function element(name, text, ...classes) {
   const made = document.createElement(name);
@@ -44,7 +45,8 @@ function showVerdict(status) {
 function showNow(status) {
   const items = [["sessions", String(status.sessions), true]];
   for (const { name, fault, seconds } of status.health) {
-    items.push([name, fault || `ok, ${Math.round(seconds * 1000)} ms`, !fault]);
+    const good = name === "relay" ? `ok, ${Math.round(seconds * 1000)} ms` : "ok";
+    items.push([name, fault || good, !fault]);
   }
   const list = document.querySelector("#now dl");
   list.replaceChildren(...items.map(([name, text, isGood]) => {
@@ -85,6 +87,10 @@ function showCharts(status) {
   document.querySelector("#charts .charts").replaceChildren(...charts);
 }
 
+function cell(text) {
+  return element("td", text, ...(text.length > LONG ? ["long"] : []));
+}
+
 function showTable(id, header, { total, rows }, cells, nothing) {
   const section = document.getElementById(id);
   const parts = [section.querySelector("h2")];
@@ -93,7 +99,7 @@ function showTable(id, header, { total, rows }, cells, nothing) {
     const head = table.createTHead().insertRow();
     head.append(...header.map((text) => element("th", text)));
     const body = table.createTBody();
-    for (const row of rows) body.insertRow().append(...cells(row).map((text) => element("td", text)));
+    for (const row of rows) body.insertRow().append(...cells(row).map(cell));
     box.append(table);
     parts.push(box);
   }
