@@ -12,10 +12,10 @@ const SPANS = { hour: "last hour", day: "last day" };
 const WIDTH = 300, HEIGHT = 60;
 const LONG = 40; // characters of a cell that is broken into lines
 
-function element(name, text, ...classes) {
+function element(name, text = "", kind = "") {
   const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  made.classList.add(...classes);
+  made.textContent = text;
+  if (kind) made.className = kind;
   return made;
 }
 
@@ -51,7 +51,7 @@ function showNow(status) {
   const list = document.querySelector("#now dl");
   list.replaceChildren(...items.map(([name, text, isGood]) => {
     const item = element("div");
-    item.append(element("dt", name), element("dd", text, ...(isGood ? [] : ["bad"])));
+    item.append(element("dt", name), element("dd", text, isGood ? "" : "bad"));
     return item;
   }));
 }
@@ -88,14 +88,14 @@ function showCharts(status) {
 }
 
 function cell(text) {
-  return element("td", text, ...(text.length > LONG ? ["long"] : []));
+  return element("td", text, text.length > LONG ? "long" : "");
 }
 
 function showTable(id, header, { total, rows }, cells, nothing) {
   const section = document.getElementById(id);
   const parts = [section.querySelector("h2")];
   if (rows.length) {
-    const table = element("table"), box = element("div", undefined, "table");
+    const table = element("table"), box = element("div", "", "table");
     const head = table.createTHead().insertRow();
     head.append(...header.map((text) => element("th", text)));
     const body = table.createTBody();
