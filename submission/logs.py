@@ -43,6 +43,7 @@ MAX_FRAMES = 5
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 _ESCAPED = re.compile(r'["\\]|[^ -~]')
 _QUOTED_KEYS = frozenset({"user"})
+_NUMBERS = (int, float)
 
 # aiosmtpd warns of each login with its data, and prints the lines of messages when it debugs.
 _TELLTALES = ("mail.log", "mail.debug")
@@ -124,7 +125,7 @@ def _foreign(record: logging.LogRecord) -> dict[str, object]:
 def _logfmt(fields: Mapping[str, object]) -> str:
     return " ".join(
         [
-            f"{key}={value}" if type(value) is int else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
+            f"{key}={value}" if type(value) in _NUMBERS else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
             for key, value in fields.items()
             if value is not None
         ]
