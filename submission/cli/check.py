@@ -25,6 +25,7 @@ from submission.core.addresses import Login
 from submission.credentials import open_store
 from submission.credentials.store import StoreUnavailableError
 from submission.credentials.tokens import IssuerUnavailableError
+from submission.metrics.server import TokenError, read_token
 from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
 from submission.smtp.tls import make_context, trust
 
@@ -74,6 +75,18 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
             yield Finding(f"listen[{number}].address", f'"{listener.address.path.parent}" is not a folder')
     yield from _certificates(settings, user, now)
     yield from _issuer(settings.auth.oauth, user)
+    yield from _token(settings.metrics.token_file)
+
+
+def _token(file: Path | None) -> Iterator[Finding]:
+    """Whether the token can be used, which is read before root is dropped."""
+    if file is None:
+        return
+    yield from _mode("metrics.token_file", file, 0o640)
+    try:
+        read_token(file)
+    except TokenError as error:
+        yield Finding("metrics.token_file", str(error))
 
 
 def _user(name: str) -> pwd.struct_passwd | None:

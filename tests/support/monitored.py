@@ -122,9 +122,6 @@ async def monitored(
             server.close()
 
 
-def occupied() -> socket.socket:
-    """A port of 127.0.0.1 that somebody listens on."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    sock.listen()
-    return sock
+def occupied(port: int = 0) -> socket.socket:
+    """A port of 127.0.0.1, any unless told, that somebody listens on."""
+    return socket.create_server(("127.0.0.1", port))
