@@ -68,7 +68,7 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
         # It is needed for nothing but to get rid of root's power, so without that it may be missing.
         yield Finding("user", text, is_warning=os.geteuid() != 0)
     yield from _state_dir(settings.state_dir, user)
-    yield from _mode("store.key_file", settings.store.key_file, 0o600)
+    yield from _own("store.key_file", settings.store.key_file, 0o600, user)
     yield from _store(settings.store.url, user)
     for number, listener in enumerate(settings.listen):
         if isinstance(listener.address, UnixAddress) and not listener.address.path.parent.is_dir():
@@ -138,12 +138,19 @@ def _mode(key: str, path: Path, widest: int) -> Iterator[Finding]:
         yield Finding(key, f'"{path}" has mode {mode:04o}, must be {widest:04o} or stricter')
 
 
+def _own(key: str, path: Path, widest: int, user: pwd.struct_passwd | None) -> Iterator[Finding]:
+    """Whether a file that the service keeps is closed to others, and open to the service once it is no longer root."""
+    yield from _mode(key, path, widest)
+    if os.geteuid() == 0 and user is not None and path.exists() and not _may_read(path, user):
+        yield Finding(key, f'"{path}" cannot be read by {user.pw_name}, must belong to that user (chown)')
+
+
 def _store(url: str, user: pwd.struct_passwd | None) -> Iterator[Finding]:
     """Whether the accounts are closed to others. A file that isn't ours has to be there, too, and to be readable."""
     scheme, _, name = url.partition(":")
     path = Path(name)
     if scheme == "sqlite":
-        yield from _mode("store.url", path, 0o660)
+        yield from _own("store.url", path, 0o660, user)
         return
     try:
         open_store(url).read(Login("nobody", "nowhere"))

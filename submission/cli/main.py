@@ -9,6 +9,7 @@ import click
 
 from submission.cli.check import check
 from submission.cli.demo import demo
+from submission.cli.doctor import doctor
 from submission.cli.penalties import penalties
 from submission.cli.pop import pop
 from submission.cli.serve import serve
@@ -44,6 +45,7 @@ def commands() -> None:
 
 commands.add_command(check)
 commands.add_command(demo)
+commands.add_command(doctor)
 commands.add_command(penalties)
 commands.add_command(pop)
 commands.add_command(serve)

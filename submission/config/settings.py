@@ -21,10 +21,13 @@ from submission.config.values import (
     Count,
     Domain,
     FilePath,
+    Lifetime,
     ListenAddress,
+    LogSource,
     Mechanism,
     MetricsAddress,
     Networks,
+    NetworksOrNames,
     NetworksOrOctets,
     Octets,
     OptionalPath,
@@ -164,8 +167,12 @@ class Policy(Table):
 class Sendmail(Table):
     """How sendmail's own port 25 shares the table."""
 
-    socketmap: Annotated[OptionalPath, only(None)] = None
-    access_map: Annotated[OptionalPath, only(None)] = None
+    socketmap: OptionalPath = None
+    """A socket that sendmail asks at each recipient."""
+    text_map: OptionalPath = None
+    """A file that sendmail reads at each lookup."""
+    access_map: OptionalPath = None
+    """sendmail's access file, in which our lines are kept, with `.db` made by makemap and `.static` merged in."""
 
 
 class PopPattern(Table):
@@ -181,12 +188,14 @@ class PopPattern(Table):
 class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
-    enabled: Annotated[bool, only(False)] = False
-    lifetime: Seconds = 1800.0
-    logs: Several[str] = ("/var/log/mail.log",)
+    enabled: bool = False
+    lifetime: Lifetime = 1800.0
+    logs: Several[LogSource] = ("/var/log/mail.log",)
     formats: Several[PopFormat] = ()
-    static: NetworksOrOctets = ()
+    static: NetworksOrNames = ()
     deny: NetworksOrOctets = ()
+    shared: NetworksOrOctets = ()
+    """Where many people are behind one address: webmail, proxies, carriers' NAT. A login from there is no grant."""
     relay_domains: Several[Domain] = ()
     pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()

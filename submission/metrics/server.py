@@ -1,6 +1,6 @@
 """Metrics, health and status page together: a server on a socket that was bound while the process was root.
 
-    bind(settings)                           before root is dropped; None where there is to be none
+    open_access(settings)                    before root is dropped; None where there is to be no server
     MetricsServer(...).start(), .close()     on the event loop of one process, after the fork
 
 A port that can't be had is no reason not to take mail: the log tells, and whoever watches the port sees that nobody is
@@ -12,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from submission import logs
 from submission.config.settings import Metrics, Settings
 from submission.metrics.health import Health
-from submission.metrics.http import HttpServer
-from submission.metrics.site import Site
+from submission.metrics.http import HttpServer, Response
+from submission.metrics.site import Site, read_files
 from submission.metrics.status import Sources
-from submission.smtp.sockets import BindError
-from submission.smtp.sockets import bind as bind_socket
+from submission.smtp.sockets import BindError, bind
 
 SAMPLE = 15.0
 """Seconds between notes for the charts, whose points are minutes."""
@@ -30,17 +31,6 @@ TOKEN_LENGTH = range(16, 1025)
 
 class TokenError(Exception):
     """The token can't be used. The text names the file, and says why."""
-
-
-def bind(settings: Metrics) -> socket.socket | None:
-    """The socket for it, listening; None, and a line in the log, where it can't be had."""
-    if settings.address is None:
-        return None
-    try:
-        return bind_socket(settings.address)
-    except BindError as error:
-        logs.event("metrics-unavailable", reason=str(error))
-        return None
 
 
 def read_token(file: Path) -> str:
@@ -57,12 +47,37 @@ def read_token(file: Path) -> str:
     return token
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What has to be had while the process is root: where it is asked, what has to be shown, and the page."""
+
+    sock: socket.socket
+    token: str
+    files: Mapping[str, Response]
+
+
+def open_access(settings: Metrics) -> Access | None:
+    """Bind and read; None where there is to be no server, and, with a line in the log, where it can't have its port.
+
+    Raises TokenError.
+    """
+    token = read_token(settings.token_file) if settings.token_file is not None else ""
+    if settings.address is None:
+        return None
+    try:
+        return Access(bind(settings.address), token, read_files())
+    except BindError as error:
+        logs.event("metrics-unavailable", reason=str(error))
+        return None
+
+
 class MetricsServer:
     """Runs on one event loop."""
 
-    def __init__(self, sock: socket.socket, token: str, settings: Settings, sources: Sources) -> None:
+    def __init__(self, access: Access, settings: Settings, sources: Sources) -> None:
         self.sources = sources
-        self._http = HttpServer(sock, Site(sources, Health(settings, sources.tls), token).answer)
+        site = Site(sources, Health(settings, sources.tls), access.files, access.token)
+        self._http = HttpServer(access.sock, site.answer)
         self._sampling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

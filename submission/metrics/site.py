@@ -49,10 +49,20 @@ _FILES = {
 }
 
 
+def read_files() -> dict[str, Response]:
+    """The files of the page, by path."""
+    folder = resources.files("submission.metrics") / "page"
+    return {
+        path: Response(HTTPStatus.OK, (folder / name).read_bytes(), content_type)
+        for path, (name, content_type) in _FILES.items()
+    }
+
+
 class Site:
     """Answers requests."""
 
-    def __init__(self, sources: Sources, health: Health, token: str = "") -> None:
+    def __init__(self, sources: Sources, health: Health, files: Mapping[str, Response], token: str = "") -> None:
+        """`files` are those of the page, by path; an empty token is none."""
         self._sources = sources
         self._health = health
         self._token = token
@@ -61,11 +71,7 @@ class Site:
             "/metrics": self._metrics,
             "/healthz": self._healthz,
         }
-        folder = resources.files("submission.metrics") / "page"
-        self._files = {
-            path: Response(HTTPStatus.OK, (folder / name).read_bytes(), content_type)
-            for path, (name, content_type) in _FILES.items()
-        }
+        self._files = files
 
     async def answer(self, request: Request) -> Response:
         """What a request gets."""

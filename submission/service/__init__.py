@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING
 
 from submission import logs
 from submission.config.settings import Listen, Settings, reaches
+from submission.config.values import UnixAddress
 from submission.credentials import warm_up
 from submission.credentials.store import StoreUnavailableError
+from submission.service.attendant import Errand, attend
 from submission.service.errors import StartError
 from submission.service.monitoring import open_monitoring
 from submission.service.supervisor import Station, Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop, work
 from submission.smtp.pem import CertificateError
 from submission.smtp.places import Places
-from submission.smtp.sockets import BindError, address_of, bind_all
+from submission.smtp.sockets import BindError, address_of, bind, bind_all
 from submission.smtp.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -43,10 +45,11 @@ SPARE_DESCRIPTORS = 256
 def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
     sockets = _bind(settings)
+    socketmap = _bind_socketmap(settings)
     tls = _open_tls(settings)
     cpus = _cpus()
     workers = settings.workers or cpus
-    monitoring = open_monitoring(settings, workers)
+    monitoring = open_monitoring(settings, workers + 1)
     _load_everything(settings)
     make_loop = find_event_loop()
     _raise_descriptor_limit(2 * settings.limits.connections + SPARE_DESCRIPTORS)
@@ -54,13 +57,25 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     places = Places(workers, settings.limits)
     threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
     inheritance = Inheritance(settings, sockets, tls, places, monitoring, workers, threads, make_loop)
+    errand = Errand(settings, socketmap, tls, places, monitoring, make_loop)
 
     def serve(station: Station) -> None:
-        work(station, inheritance)
+        if station.number < workers:
+            work(station, inheritance)
+        else:
+            attend(station, errand)
+
+    def forget(number: int) -> None:
+        if number < workers:
+            places.clear(number)
 
     gc.freeze()  # what is there now stays: no collector need look at it, or write to what the workers share
     supervisor = Supervisor(
-        workers, serve, sockets=[sock for _, sock in sockets], forget=places.clear, patience=DRAIN + LATE
+        workers + errand.is_needed,
+        serve,
+        sockets=[*(sock for _, sock in sockets), *monitoring.sockets],
+        forget=forget,
+        patience=DRAIN + LATE,
     )
     supervisor.run(on_ready)
 
@@ -75,6 +90,18 @@ def _bind(settings: Settings) -> list[tuple[Listen, socket.socket]]:
             text = f'relay.address: "{settings.relay.address}" is a listener of our own, "{listen.address}"'
             raise StartError(text, os.EX_CONFIG)
     return sockets
+
+
+def _bind_socketmap(settings: Settings) -> socket.socket | None:
+    """Where sendmail asks, made while root may make it anywhere."""
+    pop = settings.pop_before_smtp
+    path = pop.sendmail.socketmap
+    if not pop.enabled or path is None:
+        return None
+    try:
+        return bind(UnixAddress(path))
+    except BindError as error:
+        raise StartError(f"pop_before_smtp.sendmail.socketmap: {error}", os.EX_UNAVAILABLE) from error
 
 
 def drop_root(user: str) -> None:

@@ -17,7 +17,7 @@ from submission.credentials import derive_key
 from submission.metrics.counters import Counters
 from submission.metrics.counting import Counting, families
 from submission.metrics.history import History
-from submission.metrics.server import MetricsServer, TokenError, bind, read_token
+from submission.metrics.server import Access, MetricsServer, TokenError, open_access
 from submission.metrics.status import SERIES, Sources
 from submission.service.errors import StartError
 from submission.smtp.places import Places
@@ -31,32 +31,36 @@ from submission.state.penalties import KEY_PURPOSE, PenaltyTable
 class Monitoring:
     """What all processes have of it."""
 
-    sock: socket.socket | None
+    access: Access | None
     """Where it can be asked; None where it can't."""
-    token: str
     counters: Counters
     history: History
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The one, if there is one."""
+        return [self.access.sock] if self.access is not None else []
 
     def join(self, number: int, *, serves: bool = False) -> None:
         """Count in this process from now on, in the row of this number; whoever doesn't serve lets go of the socket."""
         logs.subscribe(Counting(self.counters, number))
-        if self.sock is not None and not serves:
-            self.sock.close()
+        if not serves:
+            for sock in self.sockets:
+                sock.close()
 
     def serve(self, settings: Settings, places: Places, tls: ServerTls, state: State) -> MetricsServer | None:
         """The server, not started yet; None where there is nobody to ask it. Raises StoreUnavailableError."""
-        if self.sock is None:
+        if self.access is None:
             return None
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
         sources = Sources(self.counters, self.history, places, tls, GrantTable(state), penalties)
-        return MetricsServer(self.sock, self.token, settings, sources)
+        return MetricsServer(self.access, settings, sources)
 
 
 def open_monitoring(settings: Settings, processes: int) -> Monitoring:
     """Bind, read the token, and make the memory that so many processes share. Raises StartError."""
-    file = settings.metrics.token_file
     try:
-        token = read_token(file) if file is not None else ""
+        access = open_access(settings.metrics)
     except TokenError as error:
         raise StartError(f"metrics.token_file: {error}", os.EX_CONFIG) from None
-    return Monitoring(bind(settings.metrics), token, Counters(families(settings), processes), History(SERIES))
+    return Monitoring(access, Counters(families(settings), processes), History(SERIES))

@@ -12,7 +12,6 @@ import asyncio.selector_events
 import asyncio.sslproto
 import functools
 import os
-import signal
 import socket
 import sys
 import time
@@ -29,13 +28,16 @@ from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
 from submission.service.monitoring import Monitoring
+from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
+from submission.smtp.admission import Admissions, open_admissions
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
 from submission.smtp.tls import ServerTls
 from submission.state import State, StateUnavailableError
+from submission.state.grants import GrantTable
 from submission.state.penalties import KEY_PURPOSE, PenaltyTable
 from submission.state.sqlite import SqliteState
 
@@ -93,16 +95,16 @@ def _fit_buffers() -> None:
 async def _serve(station: Station, inheritance: Inheritance) -> None:
     settings, tls = inheritance.settings, inheritance.tls
     inheritance.monitoring.join(station.number)
-    stopping, hangup = asyncio.Event(), asyncio.Event()
-    _obey(station, stopping, hangup)
+    orders = heed(station)
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:
         authenticator = open_authenticator(settings, inheritance.threads)
         state = SqliteState(settings.state_dir / "state.db")
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
+        admissions = open_admissions(settings, GrantTable(state))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
-    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())), penalties)
+    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())), penalties, admissions)
     sessions = Sessions(inheritance.places.row(station.number))
     listeners = [
         Listener(
@@ -115,9 +117,9 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         for listen, sock in inheritance.sockets
     ]
     loop = asyncio.get_running_loop()
-    sweeping = loop.create_task(_sweep(pool, state, authenticator))
-    watching = loop.create_task(watch(tls, hangup))
-    stop = loop.create_task(stopping.wait())
+    sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
+    watching = loop.create_task(watch(tls, orders.reload))
+    stop = loop.create_task(orders.stop.wait())
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
     await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
@@ -133,25 +135,10 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     sweeping.cancel()
     watching.cancel()
     asking.cancel()
+    await admissions.settle()
     pool.close()
     authenticator.close()
     state.close()
-
-
-def _obey(station: Station, stopping: asyncio.Event, hangup: asyncio.Event) -> None:
-    """Heed the supervisor: which event is set when it wants us to stop, or is gone, and which when to reload."""
-    loop = asyncio.get_running_loop()
-
-    def notice_its_end() -> None:
-        loop.remove_reader(station.lifeline)
-        logs.event("supervisor-gone", pid=os.getpid())
-        stopping.set()
-
-    loop.add_reader(station.lifeline, notice_its_end)
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, hangup.set)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all, and the supervisor decides
-    station.unblock_signals()
 
 
 @functools.lru_cache(maxsize=1)  # many messages fall into one second
@@ -179,8 +166,9 @@ async def _look(authenticator: Authenticator) -> None:
         logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
 
 
-async def _sweep(pool: Pool, state: State, authenticator: Authenticator) -> None:
+async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissions: Admissions) -> None:
     while True:
+        await admissions.look_up()
         await asyncio.sleep(SWEEP)
         pool.sweep()
         try:

@@ -6,7 +6,7 @@ import pytest
 
 from submission import logs
 from submission.config.settings import Metrics
-from submission.metrics.server import TokenError, bind, read_token
+from submission.metrics.server import TokenError, open_access, read_token
 from tests.support.monitored import occupied
 
 
@@ -15,12 +15,12 @@ def test_a_port_that_is_taken_is_told_and_nothing_more(monkeypatch: pytest.Monke
     monkeypatch.setattr(logs, "event", lambda name, **fields: told.append(f"{name} {fields['reason']}"))
     with occupied() as sock:
         port = sock.getsockname()[1]
-        assert bind(Metrics(address=f"127.0.0.1:{port}")) is None
+        assert open_access(Metrics(address=f"127.0.0.1:{port}")) is None
     assert told == [f"metrics-unavailable 127.0.0.1:{port}: Address already in use"]
 
 
 def test_without_an_address_there_is_no_port() -> None:
-    assert bind(Metrics(address="")) is None
+    assert open_access(Metrics(address="")) is None
 
 
 @pytest.mark.parametrize("text", ["0123456789abcdef", "0123456789abcdef\n", "x" * 1024 + "\n"])
