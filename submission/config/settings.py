@@ -54,8 +54,14 @@ from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
 SenderRule: TypeAlias = Literal["any", "realm", "own"]
+Facility: TypeAlias = Literal[
+    "auth", "authpriv", "daemon", "mail", "user",
+    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+]  # fmt: skip
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+_WIDEST = {4: 8, 6: 16}
+"""The shortest prefixes that somebody can have for himself: 10.0.0.0/8, and what no registry gives to one customer."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -205,7 +211,8 @@ class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
-    syslog: Annotated[str, only("")] = ""
+    syslog: Literal[Facility, ""] = ""
+    """Where it isn't empty, the log goes to the host's syslogd, not to standard error."""
 
 
 class Metrics(Table):
@@ -300,8 +307,12 @@ class Settings(Table):
     @field_validator("pop_before_smtp")
     @classmethod
     def _pop_before_smtp(cls, pop: PopBeforeSmtp) -> PopBeforeSmtp:
-        """Refuse own patterns that can't be used, miss a sample, or have the name of another."""
+        """Refuse own patterns that can't be used, miss a sample, or have the name of another, and static for all."""
         faults = {}
+        for number, static in enumerate(pop.static):
+            if not isinstance(static, str) and static.prefixlen < _WIDEST[static.version]:
+                allowed = f"must be a network of /{_WIDEST[static.version]} or narrower"
+                faults[f"pop_before_smtp.static[{number}]"] = f'"{static}" would let half the world send, {allowed}'
         names = Counter([*FORMATS, *(entry.name for entry in pop.pattern)])
         for number, entry in enumerate(pop.pattern):
             key = f"pop_before_smtp.pattern[{number}]"

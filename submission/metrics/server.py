@@ -67,7 +67,7 @@ def open_access(settings: Metrics) -> Access | None:
     try:
         return Access(bind(settings.address), token, read_files())
     except BindError as error:
-        logs.event("metrics-unavailable", reason=str(error))
+        logs.warning("metrics-unavailable", reason=str(error))
         return None
 
 

@@ -2,111 +2,138 @@
 
 Logs are followed in a thread (logins.py), for that reads files and writes to the state; the event loop answers sendmail
 and has its files written (publishing.py). When it dies, another goes on where it was: the workers read what is kept.
+At a reload two of them are there for a moment; the new one follows the logs when the old one has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import socket
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from submission.config.settings import Settings
 from submission.credentials.store import StoreUnavailableError
 from submission.sendmail.socketmap import SocketMap
 from submission.service.errors import StartError
 from submission.service.logins import LoginFollower
-from submission.service.monitoring import Monitoring
 from submission.service.orders import Orders, heed
 from submission.service.publishing import Publisher
 from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
+from submission.service.turn import Turn
+from submission.service.worker import Inheritance
 from submission.smtp.admission import find_admission, open_admissions
-from submission.smtp.places import Places
-from submission.smtp.tls import ServerTls
 from submission.state import State, StateUnavailableError
 from submission.state.grants import GrantTable
 from submission.state.sqlite import SqliteState
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What was made before the fork."""
-
-    settings: Settings
-    socketmap: socket.socket | None
-    """Where sendmail asks, if it does."""
-    tls: ServerTls
-    places: Places
-    monitoring: Monitoring
-    make_loop: Callable[[], asyncio.AbstractEventLoop]
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether there is anything to do."""
-        return self.settings.pop_before_smtp.enabled or bool(self.monitoring.sockets)
+def is_needed(inheritance: Inheritance) -> bool:
+    """Whether there is anything to do."""
+    return inheritance.settings.pop_before_smtp.enabled or bool(inheritance.monitoring.sockets)
 
 
-def attend(station: Station, errand: Errand) -> None:
-    """Do it until SIGTERM, or until the supervisor is gone. Raises StartError."""
-    with asyncio.Runner(loop_factory=errand.make_loop) as runner:
-        runner.run(_attend(station, errand))
+def attend(station: Station, inheritance: Inheritance) -> None:
+    """Do it until told to end, or until the supervisor is gone. Raises StartError."""
+    with asyncio.Runner(loop_factory=inheritance.make_loop) as runner:
+        runner.run(_attend(station, inheritance))
 
 
-async def _attend(station: Station, errand: Errand) -> None:
-    settings, orders = errand.settings, heed(station)
-    errand.monitoring.join(station.number, serves=True)
-    try:
+async def _attend(station: Station, inheritance: Inheritance) -> None:
+    settings, orders = inheritance.settings, heed(station)
+    inheritance.monitoring.join(station.row, serves=True)
+    with _translated():
         state = SqliteState(settings.state_dir / "state.db")
-        server = errand.monitoring.serve(settings, errand.places, errand.tls, state)
-    except (StateUnavailableError, StoreUnavailableError) as error:
-        raise StartError(str(error), os.EX_CONFIG) from error
-    watching = asyncio.get_running_loop().create_task(watch(errand.tls, orders.reload))
-    if server is not None:
-        await catch_up(errand.tls)
-        await server.start()
-    if settings.pop_before_smtp.enabled:
-        await _keep_grants(station, errand, state, orders)
-    else:
-        station.announce()
-        await orders.stop.wait()
-    if server is not None:
-        server.close()
-    watching.cancel()
-    state.close()
-
-
-async def _keep_grants(station: Station, errand: Errand, state: State, orders: Orders) -> None:
-    """Follow the logs, and have sendmail know what follows from them, until told to stop. Raises StartError."""
-    settings = errand.settings
+        server = inheritance.monitoring.serve(settings, inheritance.places, inheritance.tls, state)
+    watching = asyncio.get_running_loop().create_task(watch(inheritance.tls))
     try:
+        if server is not None:
+            await catch_up(inheritance.tls)
+            await server.start()
+        if settings.pop_before_smtp.enabled:
+            await _keep_grants(station, inheritance, state, orders)
+        else:
+            station.announce()
+            await _wait(orders)
+    finally:
+        if server is not None:
+            server.close()
+        watching.cancel()
+        state.close()
+
+
+async def _wait(orders: Orders, *tasks: asyncio.Task[None]) -> None:
+    """Wait until told to end, or a task has ended."""
+    loop = asyncio.get_running_loop()
+    ends = [loop.create_task(event.wait()) for event in (orders.stop, orders.retire)]
+    await asyncio.wait((*tasks, *ends), return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def _keep_grants(station: Station, inheritance: Inheritance, state: State, orders: Orders) -> None:
+    """Follow the logs, and have sendmail know what follows from them, until told to end. Raises StartError."""
+    settings = inheritance.settings
+    with _translated():
         table = GrantTable(state)
-        follower = LoginFollower(settings, find_admission(settings), table)
-    except StateUnavailableError as error:
+        following = _Following(settings, table)
+    publisher = Publisher(settings.pop_before_smtp.sendmail, table, open_admissions(settings, table))
+    await publisher.look()
+    socketmap = SocketMap(inheritance.socketmap, publisher.find) if inheritance.socketmap is not None else None
+    if socketmap is not None:
+        await socketmap.start()
+    loop = asyncio.get_running_loop()
+    reading, publishing = loop.create_task(asyncio.to_thread(following.run)), loop.create_task(publisher.run())
+    station.announce()
+    await _wait(orders, reading, publishing)
+    if socketmap is not None:
+        socketmap.close()
+    following.stop()
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
+    if orders.stop.is_set():
+        await publisher.withdraw()
+    await reading
+
+
+class _Following:
+    """The logs, followed by one process at a time."""
+
+    def __init__(self, settings: Settings, table: GrantTable) -> None:
+        """What can't be had is told at once, if nobody else has it: raises StateUnavailableError and OSError."""
+        self._settings = settings
+        self._table = table
+        self._over = threading.Event()
+        self._turn = Turn(settings.state_dir / "attendant.lock")
+        self._follower = self._open() if self._turn.take() else None
+
+    def run(self) -> None:
+        """Follow until `stop`. Blocks."""
+        try:
+            if self._follower is None and self._turn.wait(self._over):
+                with _translated():
+                    self._follower = self._open()
+            if self._follower is not None:
+                self._follower.run(self._over)
+        finally:
+            self._turn.leave()
+
+    def stop(self) -> None:
+        """Have `run` return soon."""
+        self._over.set()
+
+    def _open(self) -> LoginFollower:
+        return LoginFollower(self._settings, find_admission(self._settings), self._table)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (StateUnavailableError, StoreUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
     except OSError as error:
         raise StartError(f"pop_before_smtp.logs: {error.strerror or error}", os.EX_UNAVAILABLE) from error
-    publisher = Publisher(settings.pop_before_smtp.sendmail, table, open_admissions(settings, table))
-    await publisher.look()
-    socketmap = SocketMap(errand.socketmap, publisher.find) if errand.socketmap is not None else None
-    if socketmap is not None:
-        await socketmap.start()
-    over = threading.Event()
-    loop = asyncio.get_running_loop()
-    following = loop.create_task(asyncio.to_thread(follower.run, over))
-    publishing = loop.create_task(publisher.run())
-    stop = loop.create_task(orders.stop.wait())
-    station.announce()
-    done, _ = await asyncio.wait((stop, following, publishing), return_when=asyncio.FIRST_COMPLETED)
-    over.set()
-    if socketmap is not None:
-        socketmap.close()
-    publishing.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await publishing
-    await following
-    if stop in done:
-        await publisher.withdraw()

@@ -4,8 +4,8 @@ It blocks, so it has a thread of its own. Each batch of lines is stored as one s
 the place behind it, and is tried until it is: so no login is lost, and none counts twice, whoever is killed when.
 
 A login counts from the moment when it is seen, where its line was just written: whoever can write into a log could
-write any time into it. Only in what is caught up with is a line's own time believed. One that is yet to come is of last year,
-for syslog leaves the year out, or of nobody knows when: it grants nothing.
+write any time into it. Only in what is caught up with is a line's own time believed. One that is yet to come is of
+last year, for syslog leaves the year out, or of nobody knows when: it grants nothing.
 """
 
 from __future__ import annotations

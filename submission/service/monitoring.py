@@ -36,6 +36,10 @@ class Monitoring:
     counters: Counters
     history: History
 
+    def extend(self, settings: Settings) -> None:
+        """Count what there is with other settings, too, in processes that are started from now on."""
+        self.counters.extend(families(settings))
+
     @property
     def sockets(self) -> list[socket.socket]:
         """The one, if there is one."""

@@ -1,4 +1,4 @@
-"""What the supervisor tells its children: to stop, by a signal or by being gone, and to look at what has changed."""
+"""What the supervisor tells its children: to stop, by a signal or by being gone, and to make way for successors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, field
 
 from submission import logs
-from submission.service.supervisor import Station
+from submission.service.supervisor import RETIRE, Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class Orders:
     """Each is set when it is given."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    reload: asyncio.Event = field(default_factory=asyncio.Event)
+    retire: asyncio.Event = field(default_factory=asyncio.Event)
+    """Accept nobody any more, for others do; serve those who are there for as long as they like."""
 
 
 def heed(station: Station) -> Orders:
@@ -26,12 +27,13 @@ def heed(station: Station) -> Orders:
 
     def notice_its_end() -> None:
         loop.remove_reader(station.lifeline)
-        logs.event("supervisor-gone", pid=os.getpid())
+        logs.warning("supervisor-gone", pid=os.getpid())
         orders.stop.set()
 
     loop.add_reader(station.lifeline, notice_its_end)
     loop.add_signal_handler(signal.SIGTERM, orders.stop.set)
-    loop.add_signal_handler(signal.SIGHUP, orders.reload.set)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all, and the supervisor decides
+    loop.add_signal_handler(RETIRE, orders.retire.set)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all, and the supervisor decides
+        signal.signal(number, signal.SIG_IGN)
     station.unblock_signals()
     return orders

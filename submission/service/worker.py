@@ -11,6 +11,7 @@ import asyncio
 import asyncio.selector_events
 import asyncio.sslproto
 import functools
+import importlib
 import os
 import socket
 import sys
@@ -53,6 +54,8 @@ class Inheritance:
 
     settings: Settings
     sockets: Sequence[tuple[Listen, socket.socket]]
+    socketmap: socket.socket | None
+    """Where sendmail asks, if it does."""
     tls: ServerTls
     places: Places
     monitoring: Monitoring
@@ -60,6 +63,7 @@ class Inheritance:
     threads: int
     """How many hash passwords in each worker."""
     make_loop: Callable[[], asyncio.AbstractEventLoop]
+    shows_dialogue: bool
 
 
 def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -72,8 +76,17 @@ def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
+def warm_up() -> None:
+    """Load what would be loaded at its first use."""
+    for name in ("encodings.idna", "stringprep", "concurrent.futures.thread", "asyncio.staggered", "zoneinfo"):
+        importlib.import_module(name)
+
+
 def work(station: Station, inheritance: Inheritance) -> None:
-    """Serve until SIGTERM, or until the supervisor is gone, and drain. Raises StartError."""
+    """Serve until SIGTERM, or until the supervisor is gone, and drain; or until told to retire, and nobody is left.
+
+    Raises StartError.
+    """
     # A thread that hashes in Python gives way to the event loop after half a millisecond, not after five.
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=inheritance.make_loop) as runner:
@@ -94,7 +107,7 @@ def _fit_buffers() -> None:
 
 async def _serve(station: Station, inheritance: Inheritance) -> None:
     settings, tls = inheritance.settings, inheritance.tls
-    inheritance.monitoring.join(station.number)
+    inheritance.monitoring.join(station.row)
     orders = heed(station)
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:
@@ -104,8 +117,16 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         admissions = open_admissions(settings, GrantTable(state))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
-    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())), penalties, admissions)
-    sessions = Sessions(inheritance.places.row(station.number))
+    shared = Shared(
+        settings,
+        pool,
+        authenticator,
+        lambda: _local_time(int(time.time())),
+        penalties,
+        admissions,
+        shows_dialogue=inheritance.shows_dialogue,
+    )
+    sessions = Sessions(inheritance.places.row(station.row))
     listeners = [
         Listener(
             listen,
@@ -118,8 +139,9 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     ]
     loop = asyncio.get_running_loop()
     sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
-    watching = loop.create_task(watch(tls, orders.reload))
+    watching = loop.create_task(watch(tls))
     stop = loop.create_task(orders.stop.wait())
+    retire = loop.create_task(orders.retire.wait())
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
     await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
@@ -128,10 +150,16 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     for listener in listeners:
         await listener.start()
     station.announce()
-    await stop
+    await asyncio.wait((stop, retire), return_when=asyncio.FIRST_COMPLETED)
     for listener in listeners:
         listener.stop()
+    if not stop.done():
+        over = loop.create_task(sessions.wait())
+        await asyncio.wait((stop, over), return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
     await sessions.drain(DRAIN)
+    stop.cancel()
+    retire.cancel()
     sweeping.cancel()
     watching.cancel()
     asking.cancel()
@@ -151,7 +179,7 @@ async def _ask_relay(pool: Pool) -> None:
     try:
         pool.keep(await pool.connect())
     except RelayError as error:
-        logs.event("relay-unreachable", reason=str(error))
+        logs.warning("relay-unreachable", reason=str(error))
 
 
 async def _look(authenticator: Authenticator) -> None:
@@ -170,6 +198,7 @@ async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissi
     while True:
         await admissions.look_up()
         await asyncio.sleep(SWEEP)
+        logs.flush()
         pool.sweep()
         try:
             await asyncio.to_thread(state.sweep, time.time())

@@ -74,7 +74,7 @@ class Admissions:
             try:
                 self._names[name] = await asyncio.to_thread(_addresses, name)
             except OSError as error:
-                logs.event("static-unknown", host=name, reason=error.strerror)
+                logs.event("static-unknown", host=name, reason=error.strerror or str(error))
         found = tuple(network for networks in self._names.values() for network in networks)
         self._admission = replace(self._given, static=(*self._given.static, *found))
 

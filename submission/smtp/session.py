@@ -32,6 +32,7 @@ from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication
 from submission.smtp.chunks import skip
 from submission.smtp.client_certificate import find_user
+from submission.smtp.dialogue import ShownStream
 from submission.smtp.handover import Handover
 from submission.smtp.proxy_header import read_header
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
@@ -102,16 +103,22 @@ class Session(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session, unless there are too many."""
         self.transport = cast("asyncio.Transport", transport)
-        self._stream = ClientStream(self.loop, self.transport, self._settings.limits.command_timeout)
+        self._stream = self._make_stream(self.transport)
         if not self._listener.admit(self):
             self.transport.write(replies.OVERLOADED.encode())
             self.transport.close()
             return
-        self._is_stopping = self._listener.is_stopped  # accepted just before, and told by nobody
+        self._is_stopping = self._listener.is_ending  # accepted just before, and told by nobody
         self._answers = Answers(self._stream)
         self._handover = Handover(self._shared, self.peer, self._stream, self._answers)
         self._authentication = Authentication(self._shared, self.peer, self._stream, self._answers)
         self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def _make_stream(self, transport: asyncio.Transport) -> ClientStream:
+        timeout = self._settings.limits.command_timeout
+        if self._shared.shows_dialogue:
+            return ShownStream(self.loop, transport, timeout, self.peer.session)
+        return ClientStream(self.loop, transport, timeout)
 
     def data_received(self, data: bytes) -> None:
         """Buffer what arrived."""

@@ -224,7 +224,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
         ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
         ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
-        ("log.syslog", LISTEN + '[log]\nsyslog = "mail"', '""'),
     ],
 )
 def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: str, allowed: str) -> None:

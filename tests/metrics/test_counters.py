@@ -5,7 +5,7 @@ import timeit
 
 import pytest
 
-from submission.metrics.counters import Counters, Family
+from submission.metrics.counters import MAX_CELLS, Counters, Family
 
 FAMILIES = (
     Family("eaten", "Fruit.", ("fruit", "when"), (("apple", "noon"), ("apple", "night"), ("pear", "noon"))),
@@ -40,6 +40,25 @@ def test_what_a_process_counts_is_known_to_others_and_outlives_it() -> None:
     assert counters.total("eaten", ("apple", "noon")) == 4000
     counters.row(2)[counters.cells["eaten", ("apple", "noon")]] += 1  # who replaces a dead one
     assert counters.total("eaten", ("apple", "noon")) == 4001
+
+
+def test_further_values_have_places_of_their_own_and_what_was_counted_stays() -> None:
+    counters = Counters(FAMILIES, 2)
+    old = counters.row(0), counters.cells["eaten", ("pear", "noon")]
+    old[0][old[1]] += 1
+    counters.extend((Family("eaten", "Fruit.", ("fruit", "when"), (("plum", "noon"), ("pear", "noon"))),))
+    counters.row(1)[counters.cells["eaten", ("plum", "noon")]] += 2
+    old[0][old[1]] += 1  # a process of before goes on
+    assert counters.total("eaten", ("pear", "noon")) == 2
+    assert counters.sum("eaten", when="noon") == 4
+    assert [family.name for family in counters.families] == ["eaten", "seconds"]
+
+
+def test_what_a_row_has_no_room_for_is_not_counted() -> None:
+    counters = Counters((Family("eaten", "Fruit.", ("number",), tuple((str(n),) for n in range(2000))),), 2)
+    assert len(counters.cells) == len(counters.families[0].values) == MAX_CELLS
+    counters.row(0)[counters.cells["eaten", (str(MAX_CELLS - 1),)]] += 1
+    assert counters.sum("eaten") == 1
 
 
 def test_there_are_none_but_those_that_were_named() -> None:

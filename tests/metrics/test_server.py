@@ -12,7 +12,7 @@ from tests.support.monitored import occupied
 
 def test_a_port_that_is_taken_is_told_and_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(logs, "event", lambda name, **fields: told.append(f"{name} {fields['reason']}"))
+    monkeypatch.setattr(logs, "warning", lambda name, **fields: told.append(f"{name} {fields['reason']}"))
     with occupied() as sock:
         port = sock.getsockname()[1]
         assert open_access(Metrics(address=f"127.0.0.1:{port}")) is None

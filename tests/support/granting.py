@@ -20,8 +20,8 @@ JOE, EVE = "198.51.100.23", "2001:db8::50"
 def login_line(user: str, address: str) -> str:
     """The line of a login now, with its end."""
     return (
-        f"{datetime.now().astimezone():%b %e %H:%M:%S} mail dovecot: pop3-login: Login: user=<{user}>, method=PLAIN, rip={address},"
-        " lip=192.0.2.1, mpid=4711, TLS, session=<6WKfm3cJfJ5/AAAB>\n"
+        f"{datetime.now().astimezone():%b %e %H:%M:%S} mail dovecot: pop3-login: Login: user=<{user}>, method=PLAIN,"
+        f" rip={address}, lip=192.0.2.1, mpid=4711, TLS, session=<6WKfm3cJfJ5/AAAB>\n"
     )
 
 
