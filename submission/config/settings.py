@@ -69,28 +69,37 @@ class Listen(Table):
     """A socket that clients connect to."""
 
     address: ListenAddress
+    """An address and a port, `unix:` and a path, or `systemd:` and the name of a socket that systemd passes."""
     tls: TlsMode = "starttls"
+    """From the start, by STARTTLS, or none at all."""
     proxy_protocol: Networks = ()
     """Whose PROXY header is believed, and then required."""
     tls_minimum: TlsVersion = "1.2"
     """That of [tls] where the file is silent."""
     pop_before_smtp: bool = True
+    """Whether clients that have just read mail may use it."""
 
 
 class Sni(Table):
     """The certificate for clients that ask for a certain name (RFC 6066 section 3)."""
 
     name: ServerName
+    """As the client asks for it; `*.` at its front stands for one label of any name."""
     certificate: FilePath
+    """PEM, with its chain."""
     key: FilePath
+    """Its private key, PEM."""
 
 
 class Tls(Table):
     """What clients see of us under TLS."""
 
     certificate: OptionalPath = None
+    """PEM, with its chain; for clients that ask for no name of another."""
     key: OptionalPath = None
+    """Its private key, PEM."""
     minimum: TlsVersion = "1.2"
+    """The lowest version, where a listener says nothing else."""
     client_ca: OptionalPath = None
     """Who signs clients' certificates; where it is set, clients are asked for one."""
     sni: Several[Sni] = ()
@@ -112,11 +121,13 @@ class Auth(Table):
     """Who may log in, and how."""
 
     mechanisms: Annotated[Several[Mechanism], not_empty] = USUAL
+    """What is offered, in this order."""
     require_tls: bool = True
-    """Where False, mechanisms that send no password may be used without TLS; the others never."""
+    """Where it is false, mechanisms that send no password may be used without TLS; the others never."""
     realm: Realm = ""
-    """The host name where the file is silent."""
+    """Of users without an @; the host name where the file is silent."""
     exempt: Networks = ()
+    """Networks whose failed logins bring no penalty."""
     certificate_login: bool = False
     """Whether a client that sends MAIL without AUTH is logged in by its certificate."""
     certificate: Several[CertificateUser] = ()
@@ -137,9 +148,13 @@ class Relay(Table):
     """The mail system that takes the messages."""
 
     address: RelayAddress = TcpAddress("127.0.0.1", 25)
+    """A host and a port, or `unix:` and a path."""
     tls: TlsMode = "none"
+    """Its certificate is verified unless it is this host."""
     connect_timeout: Seconds = 30.0
+    """For connection and greeting."""
     final_timeout: Seconds = 600.0
+    """For the reply to the end of a message."""
 
 
 class UserLimits(Table):
@@ -153,11 +168,17 @@ class Limits(Table):
     """What one client may use up."""
 
     message_size: Octets = 40 << 20
+    """Or the relay's, if that is smaller."""
     recipients: Count = 100
+    """Of one message."""
     connections: Count = 10000
+    """At a time, in all workers together."""
     connections_per_ip: Count = 50
+    """Of one address among these, or of one IPv6 /64."""
     command_timeout: Seconds = 300.0
+    """Without a command, or without anything of a message."""
     auth_failures: Count = 5
+    """In one connection, which is closed then."""
     user: UserLimits = UserLimits()
 
 
@@ -167,6 +188,7 @@ class Policy(Table):
     sender: Annotated[SenderRule, only("any")] = "any"
     from_header: Annotated[SenderRule, only("any")] = "any"
     hide_client: bool = True
+    """Whether Received names neither the client's address nor its login."""
     senders: Annotated[Tables, only(())] = ()
 
 
@@ -229,10 +251,13 @@ class Settings(Table):
     model_config = ConfigDict(validate_default=True)  # for the checks below, and for the system's host name
 
     hostname: Domain = Field(default_factory=socket.gethostname)
+    """In the greeting and in Received; the system's where the file is silent."""
     state_dir: FilePath = Path("/var/lib/submission")
+    """Where accounts, keys and counters are kept."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Processes that serve clients; 0 is one for each CPU that we may use."""
     user: SystemUser = "submission"
+    """What root becomes once everything is bound and read."""
     tls: Tls = Tls()
     listen: Annotated[Several[Listen], not_empty] = ()
     auth: Auth = Auth()

@@ -102,6 +102,8 @@ class WorkerCrew:
             workers=workers,
             threads=threads,
         )
+        gc.unfreeze()
+        gc.collect()  # what earlier crews had: TLS contexts know who chooses among them, and he knows them
         gc.freeze()
         return WorkerCrew(inheritance, self.read)
 

@@ -16,7 +16,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -140,26 +140,20 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     loop = asyncio.get_running_loop()
     sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
     watching = loop.create_task(watch(tls))
-    stop = loop.create_task(orders.stop.wait())
-    retire = loop.create_task(orders.retire.wait())
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
-    await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
-    await catch_up(tls)
-    await _look(authenticator)
-    for listener in listeners:
-        await listener.start()
-    station.announce()
-    await asyncio.wait((stop, retire), return_when=asyncio.FIRST_COMPLETED)
+    await _first(orders.retire.wait(), asking)
+    if not orders.retire.is_set():
+        await catch_up(tls)
+        await _look(authenticator)
+        for listener in listeners:
+            await listener.start()
+        station.announce()
+    await orders.retire.wait()
     for listener in listeners:
         listener.stop()
-    if not stop.done():
-        over = loop.create_task(sessions.wait())
-        await asyncio.wait((stop, over), return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
+    await _first(orders.stop.wait(), sessions.wait())
     await sessions.drain(DRAIN)
-    stop.cancel()
-    retire.cancel()
     sweeping.cancel()
     watching.cancel()
     asking.cancel()
@@ -167,6 +161,15 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     pool.close()
     authenticator.close()
     state.close()
+
+
+async def _first(*awaitables: Awaitable[object]) -> None:
+    """Wait for whatever comes first, and for nothing else any more; what is a task already goes on."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, awaitable in zip(tasks, awaitables, strict=True):
+        if task is not awaitable:
+            task.cancel()
 
 
 @functools.lru_cache(maxsize=1)  # many messages fall into one second
