@@ -7,6 +7,7 @@ several keys runs once each of them is right by itself; it hangs on the last of 
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections import Counter
 from pathlib import Path
@@ -24,6 +25,7 @@ from submission.config.values import (
     ListenAddress,
     LogSource,
     Mechanism,
+    MetricsAddress,
     Networks,
     NetworksOrNames,
     NetworksOrOctets,
@@ -268,7 +270,9 @@ class Log(Table):
 class Metrics(Table):
     """Where counters and the status page can be read."""
 
-    address: Annotated[str, only("")] = ""
+    address: MetricsAddress = TcpAddress("127.0.0.1", 9587)
+    token_file: OptionalPath = None
+    """Holds what has to be shown to read them; may be missing where only this host can ask."""
 
 
 class Settings(Table):
@@ -398,6 +402,16 @@ class Settings(Table):
                     {"relay.address": f'"{relay.address}" is a listener of our own, "{listener.address}"'}
                 )
         return relay
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics(cls, metrics: Metrics) -> Metrics:
+        """Refuse to tell other hosts who is there and how things stand, unless they know the token."""
+        address = metrics.address
+        if address is not None and metrics.token_file is None and not ipaddress.ip_address(address.host).is_loopback:
+            text = f'is missing, must be the path of a file where metrics.address, "{address}", is no loopback address'
+            raise CrossCheckError({"metrics.token_file": text})
+        return metrics
 
 
 def _missing_files(tls: Tls, is_spoken: bool) -> dict[str, str]:

@@ -112,7 +112,7 @@ def test_defaults(tmp_path: Path) -> None:
             "sendmail": {"socketmap": "", "text_map": "", "access_map": ""},
         },
         "log": {"format": "logfmt", "syslog": ""},
-        "metrics": {"address": ""},
+        "metrics": {"address": "127.0.0.1:9587", "token_file": ""},
     }
 
 
@@ -239,7 +239,6 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
         ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
         ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
-        ("metrics.address", LISTEN + '[metrics]\naddress = "127.0.0.1:9587"', '""'),
     ],
 )
 def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: str, allowed: str) -> None:
@@ -278,6 +277,28 @@ def test_ranges(tmp_path: Path, table: str, key: str, bad: list[str], good: list
         ], value
     for value in good:
         read(tmp_path, f"{head}{header}{key} = {value}\n{tail}")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9587", "192.0.2.1:9587", "[::]:9587"])
+def test_metrics_for_other_hosts_need_a_token(tmp_path: Path, address: str) -> None:
+    text = LISTEN + FILES + f'[metrics]\naddress = "{address}"\n'
+    assert faults(tmp_path, text) == [
+        "metrics.token_file: is missing, must be the path of a file where metrics.address, "
+        f'"{address}", is no loopback address'
+    ]
+    assert read(tmp_path, text + 'token_file = "token"\n').metrics.token_file == tmp_path / "token"
+
+
+@pytest.mark.parametrize(("address", "host"), [("", None), ("127.0.0.2:1", "127.0.0.2"), ("[::1]:9", "::1")])
+def test_metrics_may_be_had_on_this_host_or_not_at_all(tmp_path: Path, address: str, host: str | None) -> None:
+    found = read(tmp_path, LISTEN + FILES + f'[metrics]\naddress = "{address}"\n').metrics.address
+    assert (found and found.host) == host
+
+
+@pytest.mark.parametrize("address", ["localhost:9587", "127.0.0.1", "unix:/run/metrics", "systemd:metrics", ":9587"])
+def test_metrics_have_a_port_of_an_address(tmp_path: Path, address: str) -> None:
+    [told] = faults(tmp_path, LISTEN + FILES + f'[metrics]\naddress = "{address}"\n')
+    assert told.startswith(f'metrics.address: "{address}" must be an address literal and a port')
 
 
 @pytest.mark.parametrize("missing", ["certificate", "key"])
