@@ -20,9 +20,12 @@ from submission.config.values import (
     Count,
     Domain,
     FilePath,
+    Lifetime,
     ListenAddress,
+    LogSource,
     Mechanism,
     Networks,
+    NetworksOrNames,
     NetworksOrOctets,
     Octets,
     OptionalPath,
@@ -49,8 +52,14 @@ from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
 SenderRule: TypeAlias = Literal["any", "realm", "own"]
+Facility: TypeAlias = Literal[
+    "auth", "authpriv", "daemon", "mail", "user",
+    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+]  # fmt: skip
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+_WIDEST = {4: 8, 6: 16}
+"""The shortest prefixes that somebody can have for himself: 10.0.0.0/8, and what no registry gives to one customer."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -58,28 +67,37 @@ class Listen(Table):
     """A socket that clients connect to."""
 
     address: ListenAddress
+    """An address and a port, `unix:` and a path, or `systemd:` and the name of a socket that systemd passes."""
     tls: TlsMode = "starttls"
+    """From the start, by STARTTLS, or none at all."""
     proxy_protocol: Networks = ()
     """Whose PROXY header is believed, and then required."""
     tls_minimum: TlsVersion = "1.2"
     """That of [tls] where the file is silent."""
     pop_before_smtp: bool = True
+    """Whether clients that have just read mail may use it."""
 
 
 class Sni(Table):
     """The certificate for clients that ask for a certain name (RFC 6066 section 3)."""
 
     name: ServerName
+    """As the client asks for it; `*.` at its front stands for one label of any name."""
     certificate: FilePath
+    """PEM, with its chain."""
     key: FilePath
+    """Its private key, PEM."""
 
 
 class Tls(Table):
     """What clients see of us under TLS."""
 
     certificate: OptionalPath = None
+    """PEM, with its chain; for clients that ask for no name of another."""
     key: OptionalPath = None
+    """Its private key, PEM."""
     minimum: TlsVersion = "1.2"
+    """The lowest version, where a listener says nothing else."""
     client_ca: OptionalPath = None
     """Who signs clients' certificates; where it is set, clients are asked for one."""
     sni: Several[Sni] = ()
@@ -101,11 +119,13 @@ class Auth(Table):
     """Who may log in, and how."""
 
     mechanisms: Annotated[Several[Mechanism], not_empty] = USUAL
+    """What is offered, in this order."""
     require_tls: bool = True
-    """Where False, mechanisms that send no password may be used without TLS; the others never."""
+    """Where it is false, mechanisms that send no password may be used without TLS; the others never."""
     realm: Realm = ""
-    """The host name where the file is silent."""
+    """Of users without an @; the host name where the file is silent."""
     exempt: Networks = ()
+    """Networks whose failed logins bring no penalty."""
     certificate_login: bool = False
     """Whether a client that sends MAIL without AUTH is logged in by its certificate."""
     certificate: Several[CertificateUser] = ()
@@ -126,9 +146,13 @@ class Relay(Table):
     """The mail system that takes the messages."""
 
     address: RelayAddress = TcpAddress("127.0.0.1", 25)
+    """A host and a port, or `unix:` and a path."""
     tls: TlsMode = "none"
+    """Its certificate is verified unless it is this host."""
     connect_timeout: Seconds = 30.0
+    """For connection and greeting."""
     final_timeout: Seconds = 600.0
+    """For the reply to the end of a message."""
 
 
 class UserLimits(Table):
@@ -142,11 +166,17 @@ class Limits(Table):
     """What one client may use up."""
 
     message_size: Octets = 40 << 20
+    """Or the relay's, if that is smaller."""
     recipients: Count = 100
+    """Of one message."""
     connections: Count = 10000
+    """At a time, in all workers together."""
     connections_per_ip: Count = 50
+    """Of one address among these, or of one IPv6 /64."""
     command_timeout: Seconds = 300.0
+    """Without a command, or without anything of a message."""
     auth_failures: Count = 5
+    """In one connection, which is closed then."""
     user: UserLimits = UserLimits()
 
 
@@ -156,14 +186,19 @@ class Policy(Table):
     sender: Annotated[SenderRule, only("any")] = "any"
     from_header: Annotated[SenderRule, only("any")] = "any"
     hide_client: bool = True
+    """Whether Received names neither the client's address nor its login."""
     senders: Annotated[Tables, only(())] = ()
 
 
 class Sendmail(Table):
     """How sendmail's own port 25 shares the table."""
 
-    socketmap: Annotated[OptionalPath, only(None)] = None
-    access_map: Annotated[OptionalPath, only(None)] = None
+    socketmap: OptionalPath = None
+    """A socket that sendmail asks at each recipient."""
+    text_map: OptionalPath = None
+    """A file that sendmail reads at each lookup."""
+    access_map: OptionalPath = None
+    """sendmail's access file, in which our lines are kept, with `.db` made by makemap and `.static` merged in."""
 
 
 class PopPattern(Table):
@@ -179,12 +214,14 @@ class PopPattern(Table):
 class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
-    enabled: Annotated[bool, only(False)] = False
-    lifetime: Seconds = 1800.0
-    logs: Several[str] = ("/var/log/mail.log",)
+    enabled: bool = False
+    lifetime: Lifetime = 1800.0
+    logs: Several[LogSource] = ("/var/log/mail.log",)
     formats: Several[PopFormat] = ()
-    static: NetworksOrOctets = ()
+    static: NetworksOrNames = ()
     deny: NetworksOrOctets = ()
+    shared: NetworksOrOctets = ()
+    """Where many people are behind one address: webmail, proxies, carriers' NAT. A login from there is no grant."""
     relay_domains: Several[Domain] = ()
     pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()
@@ -194,7 +231,8 @@ class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
-    syslog: Annotated[str, only("")] = ""
+    syslog: Literal[Facility, ""] = ""
+    """Where it isn't empty, the log goes to the host's syslogd, not to standard error."""
 
 
 class Metrics(Table):
@@ -209,10 +247,13 @@ class Settings(Table):
     model_config = ConfigDict(validate_default=True)  # for the checks below, and for the system's host name
 
     hostname: Domain = Field(default_factory=socket.gethostname)
+    """In the greeting and in Received; the system's where the file is silent."""
     state_dir: FilePath = Path("/var/lib/submission")
+    """Where accounts, keys and counters are kept."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Processes that serve clients; 0 is one for each CPU that we may use."""
     user: SystemUser = "submission"
+    """What root becomes once everything is bound and read."""
     tls: Tls = Tls()
     listen: Annotated[Several[Listen], not_empty] = ()
     auth: Auth = Auth()
@@ -287,8 +328,12 @@ class Settings(Table):
     @field_validator("pop_before_smtp")
     @classmethod
     def _pop_before_smtp(cls, pop: PopBeforeSmtp) -> PopBeforeSmtp:
-        """Refuse own patterns that can't be used, miss a sample, or have the name of another."""
+        """Refuse own patterns that can't be used, miss a sample, or have the name of another, and static for all."""
         faults = {}
+        for number, static in enumerate(pop.static):
+            if not isinstance(static, str) and static.prefixlen < _WIDEST[static.version]:
+                allowed = f"must be a network of /{_WIDEST[static.version]} or narrower"
+                faults[f"pop_before_smtp.static[{number}]"] = f'"{static}" would let half the world send, {allowed}'
         names = Counter([*FORMATS, *(entry.name for entry in pop.pattern)])
         for number, entry in enumerate(pop.pattern):
             key = f"pop_before_smtp.pattern[{number}]"

@@ -164,7 +164,7 @@ class LogFile:
         if marks and not marks[-1].offset:
             self._open_since(marks[-1].written)
         else:
-            logs.event("log-place-lost", file=str(self._path))
+            logs.warning("log-place-lost", file=str(self._path))
 
     def _open_what_came(self, mark: Mark) -> None:
         """Open what came since the last file that was read."""
@@ -280,7 +280,7 @@ class LogFile:
         """Tell the log once what is the matter."""
         if reason != self._trouble:
             self._trouble = reason
-            logs.event("log-unreadable", file=str(self._path), reason=reason)
+            logs.warning("log-unreadable", file=str(self._path), reason=reason)
 
 
 def _escape(name: str) -> str:
