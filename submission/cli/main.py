@@ -10,6 +10,7 @@ import click
 from submission.cli.check import check
 from submission.cli.client_config import client_config
 from submission.cli.demo import demo
+from submission.cli.doctor import doctor
 from submission.cli.install_units import install_units
 from submission.cli.penalties import penalties
 from submission.cli.pop import pop
@@ -47,6 +48,7 @@ def commands() -> None:
 commands.add_command(check)
 commands.add_command(client_config)
 commands.add_command(demo)
+commands.add_command(doctor)
 commands.add_command(install_units)
 commands.add_command(penalties)
 commands.add_command(pop)

@@ -20,6 +20,7 @@ from submission.service.crew import (
     WorkerCrew,
     count_workers,
     load_everything,
+    open_socketmap,
     open_sockets,
     open_tls,
     raise_descriptor_limit,
@@ -48,14 +49,16 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     settings = read()
     logs.configure(settings.log.format, facility=settings.log.syslog)
     sockets = open_sockets(settings)
+    socketmap = open_socketmap(settings)
     tls = open_tls(settings)
     load_everything(settings)
     make_loop = find_event_loop()
     raise_descriptor_limit(settings)
     drop_root(settings.user)
     workers, threads = count_workers(settings)
-    places = Places(CREWS * workers, settings.limits)
-    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop, shows_dialogue)
+    rows = CREWS * (workers + 1)  # the attendant has one, too
+    places = Places(rows, settings.limits)
+    inheritance = Inheritance(settings, sockets, socketmap, tls, places, workers, threads, make_loop, shows_dialogue)
 
     def report(begun: int, reason: StartError | None) -> None:
         try:
@@ -66,7 +69,7 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     gc.freeze()  # what is there now stays: no collector need look at it, or write to what the workers share
     supervisor = Supervisor(
         WorkerCrew(inheritance, read),
-        rows=CREWS * workers,
+        rows=rows,
         forget=places.clear,
         patience=DRAIN + LATE,
         report=report,

@@ -1,4 +1,4 @@
-"""The workers of one configuration, and those of the next.
+"""The workers of one configuration, with their attendant, and those of the next.
 
 What root is needed for was done at the start, once: a reload is the service's user's, who can't bind ports below 1024,
 and may not be able to read a key, or the configuration. Then it is refused, and says why.
@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from submission import logs
 from submission.config import ConfigError
 from submission.config.settings import Listen, Settings, reaches
-from submission.config.values import SystemdAddress
+from submission.config.values import SystemdAddress, UnixAddress
 from submission.credentials import warm_up
 from submission.credentials.store import StoreUnavailableError
-from submission.service import worker
+from submission.service import attendant, worker
 from submission.service.errors import StartError
 from submission.service.renewal import renew_certificates
 from submission.service.supervisor import Station
@@ -51,12 +51,13 @@ class WorkerCrew:
     @property
     def count(self) -> int:
         """How many they are."""
-        return self.inheritance.workers
+        return self.inheritance.workers + attendant.is_needed(self.inheritance.settings)
 
     @property
     def sockets(self) -> Sequence[socket.socket]:
         """What they accept clients from."""
-        return [sock for _, sock in self.inheritance.sockets]
+        socketmap = self.inheritance.socketmap
+        return [*(sock for _, sock in self.inheritance.sockets), *([socketmap] if socketmap else [])]
 
     def begin(self) -> None:
         """Log as the configuration says."""
@@ -64,8 +65,9 @@ class WorkerCrew:
         logs.configure(log.format, facility=log.syslog)
 
     def work(self, station: Station) -> None:
-        """Serve clients."""
-        worker.work(station, self.inheritance)
+        """Serve clients; the last of them does what is there for one alone."""
+        work = worker.work if station.number < self.inheritance.workers else attendant.attend
+        work(station, self.inheritance)
 
     def renew(self) -> WorkerCrew:
         """The crew of the configuration as it is now. Raises StartError."""
@@ -78,15 +80,25 @@ class WorkerCrew:
         load_everything(settings)
         raise_descriptor_limit(settings)
         workers, threads = count_workers(settings)
+        tls = _renew_tls(former, settings)
+        sockets = _renew_sockets(former.sockets, settings)
+        try:
+            socketmap = _renew_socketmap(former, settings)
+        except StartError:
+            _close_new(sockets, former.sockets)
+            raise
         inheritance = replace(
             former,
             settings=settings,
-            tls=_renew_tls(former, settings),
-            sockets=_renew_sockets(former.sockets, settings),
+            tls=tls,
+            sockets=sockets,
+            socketmap=socketmap,
             places=former.places.limited(settings.limits),
             workers=workers,
             threads=threads,
         )
+        gc.unfreeze()
+        gc.collect()  # what earlier crews had: TLS contexts know who chooses among them, and he knows them
         gc.freeze()
         return WorkerCrew(inheritance, self.read)
 
@@ -99,6 +111,17 @@ def open_sockets(settings: Settings) -> Sockets:
         raise StartError(str(error), os.EX_UNAVAILABLE) from error
     _refuse_loops(sockets, settings)
     return sockets
+
+
+def open_socketmap(settings: Settings) -> socket.socket | None:
+    """Where sendmail asks, if it does. Raises StartError."""
+    path = settings.pop_before_smtp.sendmail.socketmap
+    if not settings.pop_before_smtp.enabled or path is None:
+        return None
+    try:
+        return bind(UnixAddress(path))
+    except BindError as error:
+        raise StartError(f"pop_before_smtp.sendmail.socketmap: {error}", os.EX_UNAVAILABLE) from error
 
 
 def open_tls(settings: Settings) -> ServerTls:
@@ -156,20 +179,28 @@ def _renew_tls(former: Inheritance, settings: Settings) -> ServerTls:
 def _renew_sockets(former: Sockets, settings: Settings) -> Sockets:
     """Those that are there, by their addresses, and new ones for what is new."""
     sockets: list[tuple[Listen, socket.socket]] = []
-    fresh: list[socket.socket] = []
     try:
         for listen in settings.listen:
             there = [sock for before, sock in former if before.address == listen.address]
-            if not there:
-                there = [_bind(listen)]
-                fresh += there
-            sockets += [(listen, sock) for sock in there]
+            sockets += [(listen, sock) for sock in there or [_bind(listen)]]
         _refuse_loops(sockets, settings)
     except StartError:
-        for sock in fresh:
-            sock.close()
+        _close_new(sockets, former)
         raise
     return sockets
+
+
+def _close_new(sockets: Sockets, former: Sockets) -> None:
+    for sock in {sock for _, sock in sockets}.difference(sock for _, sock in former):
+        sock.close()
+
+
+def _renew_socketmap(former: Inheritance, settings: Settings) -> socket.socket | None:
+    path = settings.pop_before_smtp.sendmail.socketmap
+    is_wanted = settings.pop_before_smtp.enabled and path is not None
+    if is_wanted and former.socketmap is not None and str(address_of(former.socketmap)) == f"unix:{path}":
+        return former.socketmap
+    return open_socketmap(settings)
 
 
 def _bind(listen: Listen) -> socket.socket:

@@ -105,7 +105,7 @@ class _Place:
 
     @property
     def is_ready(self) -> bool:
-        return self.heard == _READY
+        return self.heard.startswith(_READY)
 
 
 class Supervisor:
@@ -329,7 +329,7 @@ class Supervisor:
         os.close(place.news)
         pid, place.pid = place.pid, 0
         self._forget(place.row)
-        reason = "" if place.is_ready else place.heard.decode(errors="replace")
+        reason = place.heard.removeprefix(_READY).decode(errors="replace")
         if place.is_retired and not code:
             logs.event("worker-retired", pid=pid)
         elif self._killing_at is None or code:

@@ -16,7 +16,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,11 +31,13 @@ from submission.service.errors import StartError
 from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
+from submission.smtp.admission import Admissions, open_admissions
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
 from submission.smtp.tls import ServerTls
 from submission.state import State, StateUnavailableError
+from submission.state.grants import GrantTable
 from submission.state.penalties import KEY_PURPOSE, PenaltyTable
 from submission.state.sqlite import SqliteState
 
@@ -51,6 +53,8 @@ class Inheritance:
 
     settings: Settings
     sockets: Sequence[tuple[Listen, socket.socket]]
+    socketmap: socket.socket | None
+    """Where sendmail asks, if it does."""
     tls: ServerTls
     places: Places
     workers: int
@@ -107,6 +111,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         authenticator = open_authenticator(settings, inheritance.threads)
         state = SqliteState(settings.state_dir / "state.db")
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
+        admissions = open_admissions(settings, GrantTable(state))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
     shared = Shared(
@@ -115,6 +120,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         authenticator,
         lambda: _local_time(int(time.time())),
         penalties,
+        admissions,
         shows_dialogue=inheritance.shows_dialogue,
     )
     sessions = Sessions(inheritance.places.row(station.row))
@@ -129,34 +135,38 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         for listen, sock in inheritance.sockets
     ]
     loop = asyncio.get_running_loop()
-    sweeping = loop.create_task(_sweep(pool, state, authenticator))
+    sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
     watching = loop.create_task(watch(tls))
-    stop = loop.create_task(orders.stop.wait())
-    retire = loop.create_task(orders.retire.wait())
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
-    await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
-    await catch_up(tls)
-    await _look(authenticator)
-    for listener in listeners:
-        await listener.start()
-    station.announce()
-    await asyncio.wait((stop, retire), return_when=asyncio.FIRST_COMPLETED)
+    await _first(orders.retire.wait(), asking)
+    if not orders.retire.is_set():
+        await catch_up(tls)
+        await _look(authenticator)
+        for listener in listeners:
+            await listener.start()
+        station.announce()
+    await orders.retire.wait()
     for listener in listeners:
         listener.stop()
-    if not stop.done():
-        over = loop.create_task(sessions.wait())
-        await asyncio.wait((stop, over), return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
+    await _first(orders.stop.wait(), sessions.wait())
     await sessions.drain(DRAIN)
-    stop.cancel()
-    retire.cancel()
     sweeping.cancel()
     watching.cancel()
     asking.cancel()
+    await admissions.settle()
     pool.close()
     authenticator.close()
     state.close()
+
+
+async def _first(*awaitables: Awaitable[object]) -> None:
+    """Wait for whatever comes first, and for nothing else any more; what is a task already goes on."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, awaitable in zip(tasks, awaitables, strict=True):
+        if task is not awaitable:
+            task.cancel()
 
 
 @functools.lru_cache(maxsize=1)  # many messages fall into one second
@@ -184,8 +194,9 @@ async def _look(authenticator: Authenticator) -> None:
         logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
 
 
-async def _sweep(pool: Pool, state: State, authenticator: Authenticator) -> None:
+async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissions: Admissions) -> None:
     while True:
+        await admissions.look_up()
         await asyncio.sleep(SWEEP)
         logs.flush()
         pool.sweep()

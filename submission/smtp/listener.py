@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from submission.config.settings import Listen, Settings
 from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
+from submission.smtp.admission import Admissions
 from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
 from submission.smtp.sockets import BACKLOG
@@ -38,6 +39,7 @@ class Shared:
     """The time in the local zone, for Received."""
     penalties: PenaltyTable | None = None
     """None where failed logins have no consequences beyond their session."""
+    admissions: Admissions = field(default_factory=Admissions)
     shows_dialogue: bool = False
     """Whether the log has each line of each session, secrets starred."""
 

@@ -93,7 +93,7 @@ REFUSED = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
 def _certificate(file: Path, data: bytes) -> Certificate:
     certificate = x509.load_pem_x509_certificates(data)[0]
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return Certificate(file, certificate.public_key(), _names(certificate), begin, end, end_point(certificate))
+    return Certificate(file, certificate.public_key(), names_of(certificate), begin, end, end_point(certificate))
 
 
 def end_point(certificate: x509.Certificate) -> bytes | None:
@@ -110,7 +110,8 @@ def end_point(certificate: x509.Certificate) -> bytes | None:
     return certificate.fingerprint(SHA256() if isinstance(algorithm, MD5 | SHA1) else algorithm)
 
 
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Host names and addresses that a certificate is for; those in its subject do not count (RFC 9525 section 2)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

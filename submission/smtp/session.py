@@ -27,7 +27,7 @@ from submission.core.chunks import parse_chunk
 from submission.core.proxy_header import ProxyHeaderError
 from submission.core.replies import Reply
 from submission.core.sasl import MAX_RESPONSE
-from submission.core.transaction import ORDER, Peer, Phase, refuse_order
+from submission.core.transaction import ORDER, Identity, Peer, Phase, refuse_order
 from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication
 from submission.smtp.chunks import skip
@@ -37,6 +37,7 @@ from submission.smtp.handover import Handover
 from submission.smtp.proxy_header import read_header
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
 from submission.smtp.tls import served_end_point
+from submission.state import StateUnavailableError
 
 if TYPE_CHECKING:
     from submission.smtp.listener import Listener
@@ -377,7 +378,18 @@ class Session(SMTP):
         refusal = await self._authentication.recognize()
         if refusal is not None:
             return self._heed(refusal)
-        return self._handover.mail(argument, can_start_tls=self._can_start_tls)
+        try:
+            identity = self.peer.identity or await self._admit()
+        except StateUnavailableError as error:
+            logs.failure("state-unavailable", error, session=self.peer.session)
+            return replies.AUTH_UNAVAILABLE
+        return self._handover.mail(argument, identity, can_start_tls=self._can_start_tls)
+
+    async def _admit(self) -> Identity | None:
+        """As whom a client may send that didn't authenticate: asked anew each time, for it may be over."""
+        if not self._listener.settings.pop_before_smtp:
+            return None
+        return await self._shared.admissions.identify(self.peer.address)
 
     def _heed(self, reply: Reply) -> Reply:
         """End where the reply says that there were too many failed logins."""

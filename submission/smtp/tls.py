@@ -28,7 +28,7 @@ from submission import logs
 from submission.config.settings import Tls, TlsVersion
 from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
 
-_VERSIONS = {
+VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
     "1.1": ssl.TLSVersion.TLSv1_1,
     "1.2": ssl.TLSVersion.TLSv1_2,
@@ -131,7 +131,7 @@ def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path
     """A server's context, with a certificate or as a front without one. Raises CertificateError."""
     context = Context(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(_OLD_CIPHERS if minimum in ("1.0", "1.1") else _CIPHERS)
-    context.minimum_version = _VERSIONS[minimum]
+    context.minimum_version = VERSIONS[minimum]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 1  # one is enough to resume with, and each costs CPU and octets
     if certificate is None:

@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from submission.cli.check import Finding, examine
+from submission.cli.check import examine
+from submission.cli.check.findings import Finding
 from submission.cli.main import commands
 from submission.config import load
 from submission.core.databases import berkeley_db
@@ -284,18 +285,34 @@ def test_root_asks_whether_the_user_can_write(
     assert [finding.key for finding in findings(folder)] == ([] if is_right else ["state_dir"])
 
 
+def touch(file: Path, mode: int) -> None:
+    """An empty file of the service's."""
+    file.touch()
+    file.chmod(mode)
+    if IS_ROOT:
+        shutil.chown(file, USER)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="the service runs as another user only if root starts it")
+@pytest.mark.parametrize(("key", "name"), [("store.key_file", "store.key"), ("store.url", "users.db")])
+def test_root_asks_whether_the_user_can_read_its_own_files(folder: Path, key: str, name: str) -> None:
+    touch(folder / "state" / name, 0o600)
+    assert findings(folder) == []
+    shutil.chown(folder / "state" / name, "root")
+    text = f'"{folder}/state/{name}" cannot be read by {USER}, must belong to that user (chown)'
+    assert findings(folder) == [Finding(key, text)]
+
+
 @pytest.mark.parametrize(("mode", "is_right"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
 def test_the_store_key_is_the_owners_alone(folder: Path, mode: int, is_right: bool) -> None:
-    (folder / "state/store.key").touch(0o600)
-    (folder / "state/store.key").chmod(mode)
+    touch(folder / "state/store.key", mode)
     text = f'"{folder}/state/store.key" has mode {mode:04o}, must be 0600 or stricter'
     assert findings(folder) == ([] if is_right else [Finding("store.key_file", text)])
 
 
 @pytest.mark.parametrize(("mode", "is_right"), [(0o600, True), (0o660, True), (0o664, False)])
 def test_the_accounts_are_closed_to_others(folder: Path, mode: int, is_right: bool) -> None:
-    (folder / "state/users.db").touch()
-    (folder / "state/users.db").chmod(mode)
+    touch(folder / "state/users.db", mode)
     text = f'"{folder}/state/users.db" has mode {mode:04o}, must be 0660 or stricter'
     assert findings(folder) == ([] if is_right else [Finding("store.url", text)])
 
