@@ -237,6 +237,7 @@ class PopPattern(Table):
     """A pattern of the admin's own, for a server that no format knows."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
+    """What it is called in the log."""
     regex: str
     """Matches `program: message`, or the whole of a line without syslog's header; groups `user` and `ip`."""
     samples: Annotated[Several[str], not_empty]
@@ -247,14 +248,21 @@ class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
     enabled: bool = False
+    """Whether who has just read mail may send."""
     lifetime: Lifetime = 1800.0
+    """For how long after the last login."""
     logs: Several[LogSource] = ("/var/log/mail.log",)
+    """Files, `journal`, or `syslog:` and a socket that a syslog daemon writes to."""
     formats: Several[PopFormat] = ()
+    """Which servers' lines count. `submission pop detect` proposes some; each widens what can be forged."""
     static: NetworksOrNames = ()
+    """Who may always send."""
     deny: NetworksOrOctets = ()
+    """Who never may, whatever the log says."""
     shared: NetworksOrOctets = ()
     """Where many people are behind one address: webmail, proxies, carriers' NAT. A login from there is no grant."""
     relay_domains: Several[Domain] = ()
+    """Domains that anybody may send to, with all below them: those that this host is a backup for."""
     pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()
 
@@ -263,6 +271,7 @@ class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
+    """How a line names its values."""
     syslog: Literal[Facility, ""] = ""
     """Where it isn't empty, the log goes to the host's syslogd, not to standard error."""
 
