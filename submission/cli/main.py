@@ -12,6 +12,7 @@ from submission.cli.client_config import client_config
 from submission.cli.demo import demo
 from submission.cli.doctor import doctor
 from submission.cli.install_units import install_units
+from submission.cli.limits import limits
 from submission.cli.penalties import penalties
 from submission.cli.pop import pop
 from submission.cli.reload import reload
@@ -51,6 +52,7 @@ commands.add_command(client_config)
 commands.add_command(demo)
 commands.add_command(doctor)
 commands.add_command(install_units)
+commands.add_command(limits)
 commands.add_command(penalties)
 commands.add_command(pop)
 commands.add_command(reload)

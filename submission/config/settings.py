@@ -32,6 +32,7 @@ from submission.config.values import (
     Octets,
     OptionalPath,
     PopFormat,
+    Quota,
     Realm,
     RelayAddress,
     Seconds,
@@ -49,6 +50,7 @@ from submission.config.values import (
 from submission.config.vouchers import CertificateUser, OAuth, certificate_faults, oauth_faults
 from submission.core.poplog.pattern import Pattern, PatternError
 from submission.core.poplog.registry import FORMATS
+from submission.core.quotas import WINDOWS, Limit, limits_of
 from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
@@ -157,11 +159,38 @@ class Relay(Table):
     """For the reply to the end of a message."""
 
 
-class UserLimits(Table):
+class AddressLimits(Table):
+    """What may be sent from one address by who has not logged in; 0 is unlimited."""
+
+    messages_per_hour: Quota = 0
+    messages_per_day: Quota = 0
+    recipients_per_hour: Quota = 0
+    recipients_per_day: Quota = 0
+
+    @property
+    def windows(self) -> tuple[Limit, ...]:
+        """Those that are set, of what is counted over time."""
+        return limits_of(self.model_dump(include=set(WINDOWS)))
+
+
+class UserLimits(AddressLimits):
     """What one user may send; 0 is unlimited."""
 
-    messages_per_hour: Annotated[int, Field(ge=0), only(0)] = 0
-    recipients_per_day: Annotated[int, Field(ge=0), only(0)] = 0
+    first_time_recipients_per_day: Quota = 0
+    connections: Quota = 0
+    """At once, in all workers together."""
+    alert: Several[str] = ()
+    """The command that is run when a user has reached one of these, and its arguments; no shell reads it."""
+    suspend: bool = False
+    """Whether such a user is disabled."""
+
+    @field_validator("alert")
+    @classmethod
+    def _alert(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no program can be."""
+        if command and not command[0].startswith("/"):
+            raise ValueError('must begin with the absolute path of a program, such as ["/usr/local/bin/alert"]')
+        return command
 
 
 class Limits(Table):
@@ -180,6 +209,7 @@ class Limits(Table):
     auth_failures: Count = 5
     """In one connection, which is closed then."""
     user: UserLimits = UserLimits()
+    address: AddressLimits = AddressLimits()
 
 
 class Policy(Table):
@@ -328,6 +358,16 @@ class Settings(Table):
             return store
         scheme, _, file = store.url.partition(":")
         return store.model_copy(update={"url": f"{scheme}:{state_dir / file}", "key_file": state_dir / store.key_file})
+
+    @field_validator("limits")
+    @classmethod
+    def _limits(cls, limits: Limits, info: ValidationInfo) -> Limits:
+        """Refuse a suspension that the store couldn't keep."""
+        store: Store | None = info.data.get("store")
+        if store is not None and limits.user.suspend and store.url.startswith("sasldb2:"):
+            text = "a sasldb2 store can't keep that a user is disabled, must be false"
+            raise CrossCheckError({"limits.user.suspend": text})
+        return limits
 
     @field_validator("pop_before_smtp")
     @classmethod

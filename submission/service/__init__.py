@@ -59,10 +59,15 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     make_loop = find_event_loop()
     raise_descriptor_limit(settings)
     drop_root(settings.user)
-    places = Places(rows, settings.limits)
+    places = Places(rows, settings.limits.connections, settings.limits.connections_per_ip)
+    users = Places(rows, settings.limits.connections, settings.limits.user.connections)
     inheritance = Inheritance(
-        settings, sockets, socketmap, tls, places, monitoring, workers, threads, make_loop, shows_dialogue
+        settings, sockets, socketmap, tls, places, users, monitoring, workers, threads, make_loop, shows_dialogue
     )
+
+    def forget(row: int) -> None:
+        places.clear(row)
+        users.clear(row)
 
     def report(begun: int, reason: StartError | None) -> None:
         try:
@@ -74,7 +79,7 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     supervisor = Supervisor(
         WorkerCrew(inheritance, read),
         rows=rows,
-        forget=places.clear,
+        forget=forget,
         patience=DRAIN + LATE,
         report=report,
     )

@@ -66,12 +66,9 @@ async def _attend(station: Station, inheritance: Inheritance) -> None:
 
 async def _wait(orders: Orders, *tasks: asyncio.Task[None]) -> None:
     """Wait until told to end, or a task has ended."""
-    loop = asyncio.get_running_loop()
-    ends = [loop.create_task(event.wait()) for event in (orders.stop, orders.retire)]
-    await asyncio.wait((*tasks, *ends), return_when=asyncio.FIRST_COMPLETED)
-    for end in ends:
-        end.cancel()
-    await asyncio.gather(*ends, return_exceptions=True)
+    end = asyncio.get_running_loop().create_task(orders.retire.wait())
+    await asyncio.wait((*tasks, end), return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
 
 
 async def _keep_grants(station: Station, inheritance: Inheritance, state: State, orders: Orders) -> None:

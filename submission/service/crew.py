@@ -98,7 +98,8 @@ class WorkerCrew:
             tls=tls,
             sockets=sockets,
             socketmap=socketmap,
-            places=former.places.limited(settings.limits),
+            places=former.places.limited(settings.limits.connections, settings.limits.connections_per_ip),
+            users=former.users.limited(settings.limits.connections, settings.limits.user.connections),
             workers=workers,
             threads=threads,
         )

@@ -64,6 +64,9 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
     yield from _issuer(settings.auth.oauth, user)
     yield from examine_pop_before_smtp(settings.pop_before_smtp, user)
     yield from _token(settings.metrics.token_file)
+    alert = settings.limits.user.alert
+    if alert and not (Path(alert[0]).is_file() and os.access(alert[0], os.X_OK)):
+        yield Finding("limits.user.alert", f'"{alert[0]}" is not there, or no program')
 
 
 def _token(file: Path | None) -> Iterator[Finding]:

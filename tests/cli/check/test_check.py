@@ -452,6 +452,14 @@ def test_what_the_service_could_not_read(folder: Path) -> None:
     assert findings(folder) == [Finding("auth.oauth.jwks", text)]
 
 
+def test_an_alert_has_to_be_a_program(folder: Path) -> None:
+    file = folder / "submission.toml"
+    before = file.read_text()
+    for name, found in (("/bin/sh", []), ("/etc/passwd", [True]), ("/etc", [True]), ("/nonexistent", [True])):
+        file.write_text(f'{before}\n[limits.user]\nalert = ["{name}", "x"]\n')
+        assert [finding.key == "limits.user.alert" for finding in findings(folder)] == found
+
+
 def test_the_token_of_the_metrics(folder: Path) -> None:
     change(folder, "[tls]", '[metrics]\ntoken_file = "token"\n[tls]')
     file, key = folder / "token", "metrics.token_file"
