@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,10 +151,10 @@ def test_a_port_that_is_taken_keeps_nobody_from_sending_mail(installation: Serve
 @pytest.fixture
 def token(installation: Server) -> Iterator[Path]:
     """The configuration names a token, whose file is the test's to make."""
-    file, before = installation.folder / "token", installation.configuration.read_text()
-    installation.configuration.write_text(before.replace("[metrics]\n", f'[metrics]\ntoken_file = "{file}"\n'))
+    file = installation.folder / "token"
+    installation.configure({"metrics": {"address": f"127.0.0.1:{PORT}", "token_file": str(file)}})
     yield file
-    installation.configuration.write_text(before)
+    installation.configure({})
 
 
 def test_a_token_is_read_before_root_is_dropped(installation: Server, token: Path) -> None:
@@ -166,3 +167,21 @@ def test_a_token_is_read_before_root_is_dropped(installation: Server, token: Pat
     token.unlink()
     with pytest.raises(RuntimeError, match=r"metrics\.token_file: .* No such file"):
         installation.start()
+
+
+def test_a_reload_ends_no_count_and_has_new_ones(server: Server, sink: Sink) -> None:
+    use(server, sink)
+    with Client(server) as client:  # whose worker, of the former configuration, goes on with it
+        assert client.log_in(USER, PASSWORD).startswith(b"235 ")
+        port = free_port()
+        server.configure({"listen": [server.listener("implicit"), server.listener("none", port)]})
+        try:
+            command = [sys.executable, "-m", "submission", "reload", "-c", str(server.configuration)]
+            subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+        finally:
+            server.configure({})
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        wait_until(lambda: samples().get(("submission_connections_total", f"127.0.0.1:{port}")) == 1)
+        assert client.submit(MESSAGE, "dave@example.com").startswith(b"250 ")
+        assert value("submission_messages_total", "ok", "auth") == 3
+        assert sum(status()["charts"]["hour"]["messages"]) == 3
