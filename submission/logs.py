@@ -2,11 +2,13 @@ r"""The log: one line an event, `event=auth result=ok user="alice@example.com" .
 
     configure("logfmt")                       once, at the start of a process
     event("auth", result="ok", user=name)     a field that is None is left out
+    warning("overload", ip=address)           likewise, of something that an admin may have to do something about
     failure("internal-error", error)          class, text and place of an exception, on one line
 
-Lines go to standard error, each in one piece. Whatever another library says through the standard library's logging
-becomes one line of the same form, `event=log`; ours don't take that way, which costs as much as a line. They begin
-with `time=`, unless standard error is the journal's, which keeps the time itself.
+Lines go to standard error, each in one piece, or to syslogd (system_log.py). Whatever another library says through the
+standard library's logging becomes one line of the same form, `event=log`; ours don't take that way, which costs as much
+as a line. They begin with `time=`, unless where they go keeps the time itself: syslogd, or the journal. Only syslogd is
+told which of the three kinds a line is.
 
 A value comes from anybody. It is cut at MAX_VALUE characters. In logfmt it stands in double quotes if it is empty or
 holds anything but visible ASCII without quotes, `=` and backslashes; `user` always does, so that a pattern such as
@@ -14,8 +16,8 @@ fail2ban's finds its end. Within quotes `"` and `\` get a backslash, and what ha
 separators, bidirectional overrides, undecodable octets) is written as \xNN, \uNNNN or \UNNNNNNNN. Keys are written
 as they are: they are names in our code.
 
-Writing blocks as long as the reader of standard error doesn't read. What must not be in a log at all, no function
-here can tell: callers never pass a secret.
+Writing blocks as long as the reader of standard error doesn't read; syslogd is not waited for. What must not be in a
+log at all, no function here can tell: callers never pass a secret.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, Protocol, TextIO
+
+from submission.system_log import Severity, SystemLog
 
 MAX_VALUE = 500
 """Characters of a value; more are cut off and `…` takes their place."""
@@ -47,10 +51,13 @@ _QUOTED_KEYS = frozenset({"user"})
 _TELLTALES = ("mail.log", "mail.debug")
 
 
-def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:
-    """Send all logging of the process to `stream`, standard error unless told, in this form."""
+def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None, *, facility: str = "") -> None:
+    """Send all logging of the process to `stream`, standard error unless told, in this form.
+
+    With a `facility`, such as "mail", it goes to syslogd instead.
+    """
     global _output  # noqa: PLW0603 - a process has one log
-    _output = _Output(form, stream or sys.stderr)
+    _output = _Output(form, stream or sys.stderr, facility)
     root = logging.getLogger()
     root.handlers[:] = [_Foreign()]
     root.setLevel(logging.WARNING)
@@ -62,39 +69,80 @@ def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None) -> 
 
 def event(name: str, /, **fields: object) -> None:
     """Log that something happened. `name` and the keys are fixed words of ours."""
-    _output.write(name, fields)
+    _output.write(Severity.NOTICE, name, fields)
+
+
+def warning(name: str, /, **fields: object) -> None:
+    """Log that something is not as it should be: mail goes on, but somebody should look."""
+    _output.write(Severity.WARNING, name, fields)
 
 
 def failure(name: str, error: BaseException, /, **fields: object) -> None:
     """Log an exception that nobody expected, without its traceback but with the places it came through."""
-    _output.write(name, fields | _describe(error))
+    _output.write(Severity.ERROR, name, fields | _describe(error))
 
 
-class _Output:
-    """Where the lines go, each in one piece. Several threads may write."""
+def flush() -> None:
+    """Send on what is held back because syslogd was busy; to be called from time to time, and in the end."""
+    _output.flush()
 
-    def __init__(self, form: Literal["logfmt", "json"], stream: TextIO) -> None:
-        self._form = _json if form == "json" else _logfmt
+
+class _Target(Protocol):
+    """Where lines go, each in one piece. Several threads may write."""
+
+    keeps_time: bool
+
+    def write(self, line: str, severity: Severity) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+class _Stream:
+    """Standard error, or another stream."""
+
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._has_time = not _is_journal(stream)
+        self.keeps_time = _is_journal(stream)
 
-    def write(self, name: str, fields: Mapping[str, object]) -> None:
-        now = time.time()
-        second = int(now)
-        start = {"time": f"{_second(second)}.{int((now - second) * 1000):03d}Z"} if self._has_time else {}
-        line = self._form({**start, "event": name, **fields}) + "\n"
+    def write(self, line: str, _severity: Severity) -> None:
         try:
-            self._stream.write(line)
+            self._stream.write(line + "\n")
             self._stream.flush()
         except (OSError, ValueError):  # nobody reads it any more: mail goes on without a log
             pass
+
+    def flush(self) -> None:
+        """Each line is flushed."""
+
+
+class _Output:
+    """The log: a form, and where it goes."""
+
+    def __init__(self, form: Literal["logfmt", "json"], stream: TextIO, facility: str = "") -> None:
+        self._form = _json if form == "json" else _logfmt
+        self._target: _Target = SystemLog(facility, self._tell_lost) if facility else _Stream(stream)
+        self.flush = self._target.flush
+
+    def _tell_lost(self, lines: int) -> str:
+        return self._form({"event": "log-lost", "lines": lines})
+
+    def write(self, severity: Severity, name: str, fields: Mapping[str, object]) -> None:
+        start = {} if self._target.keeps_time else {"time": _time()}
+        self._target.write(self._form({**start, "event": name, **fields}), severity)
 
 
 class _Foreign(logging.Handler):
     """Takes what another library logs through the standard library."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _output.write("log", _foreign(record))
+        severity = Severity.ERROR if record.levelno >= logging.ERROR else Severity.WARNING
+        _output.write(severity, "log", _foreign(record))
+
+
+def _time() -> str:
+    now = time.time()
+    second = int(now)
+    return f"{_second(second)}.{int((now - second) * 1000):03d}Z"
 
 
 @functools.lru_cache(maxsize=1)  # many lines fall into one second

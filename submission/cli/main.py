@@ -12,6 +12,7 @@ from submission.cli.demo import demo
 from submission.cli.doctor import doctor
 from submission.cli.penalties import penalties
 from submission.cli.pop import pop
+from submission.cli.reload import reload
 from submission.cli.serve import serve
 from submission.cli.user import user
 from submission.config import ConfigError
@@ -47,6 +48,7 @@ commands.add_command(demo)
 commands.add_command(doctor)
 commands.add_command(penalties)
 commands.add_command(pop)
+commands.add_command(reload)
 commands.add_command(serve)
 commands.add_command(user)
 

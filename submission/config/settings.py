@@ -20,9 +20,12 @@ from submission.config.values import (
     Count,
     Domain,
     FilePath,
+    Lifetime,
     ListenAddress,
+    LogSource,
     Mechanism,
     Networks,
+    NetworksOrNames,
     NetworksOrOctets,
     Octets,
     OptionalPath,
@@ -49,8 +52,14 @@ from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
 SenderRule: TypeAlias = Literal["any", "realm", "own"]
+Facility: TypeAlias = Literal[
+    "auth", "authpriv", "daemon", "mail", "user",
+    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+]  # fmt: skip
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+_WIDEST = {4: 8, 6: 16}
+"""The shortest prefixes that somebody can have for himself: 10.0.0.0/8, and what no registry gives to one customer."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -162,8 +171,12 @@ class Policy(Table):
 class Sendmail(Table):
     """How sendmail's own port 25 shares the table."""
 
-    socketmap: Annotated[OptionalPath, only(None)] = None
-    access_map: Annotated[OptionalPath, only(None)] = None
+    socketmap: OptionalPath = None
+    """A socket that sendmail asks at each recipient."""
+    text_map: OptionalPath = None
+    """A file that sendmail reads at each lookup."""
+    access_map: OptionalPath = None
+    """sendmail's access file, in which our lines are kept, with `.db` made by makemap and `.static` merged in."""
 
 
 class PopPattern(Table):
@@ -179,12 +192,14 @@ class PopPattern(Table):
 class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
-    enabled: Annotated[bool, only(False)] = False
-    lifetime: Seconds = 1800.0
-    logs: Several[str] = ("/var/log/mail.log",)
+    enabled: bool = False
+    lifetime: Lifetime = 1800.0
+    logs: Several[LogSource] = ("/var/log/mail.log",)
     formats: Several[PopFormat] = ()
-    static: NetworksOrOctets = ()
+    static: NetworksOrNames = ()
     deny: NetworksOrOctets = ()
+    shared: NetworksOrOctets = ()
+    """Where many people are behind one address: webmail, proxies, carriers' NAT. A login from there is no grant."""
     relay_domains: Several[Domain] = ()
     pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()
@@ -194,7 +209,8 @@ class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
-    syslog: Annotated[str, only("")] = ""
+    syslog: Literal[Facility, ""] = ""
+    """Where it isn't empty, the log goes to the host's syslogd, not to standard error."""
 
 
 class Metrics(Table):
@@ -287,8 +303,12 @@ class Settings(Table):
     @field_validator("pop_before_smtp")
     @classmethod
     def _pop_before_smtp(cls, pop: PopBeforeSmtp) -> PopBeforeSmtp:
-        """Refuse own patterns that can't be used, miss a sample, or have the name of another."""
+        """Refuse own patterns that can't be used, miss a sample, or have the name of another, and static for all."""
         faults = {}
+        for number, static in enumerate(pop.static):
+            if not isinstance(static, str) and static.prefixlen < _WIDEST[static.version]:
+                allowed = f"must be a network of /{_WIDEST[static.version]} or narrower"
+                faults[f"pop_before_smtp.static[{number}]"] = f'"{static}" would let half the world send, {allowed}'
         names = Counter([*FORMATS, *(entry.name for entry in pop.pattern)])
         for number, entry in enumerate(pop.pattern):
             key = f"pop_before_smtp.pattern[{number}]"

@@ -25,6 +25,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MINUTE, MONTH = 60.0, 31 * 86400.0
 _SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
 _OCTETS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _LEADING_OCTETS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,2}")
@@ -73,6 +74,36 @@ def _network_or_octets(value: object) -> Network:
         octets = value.split(".")
         value = ".".join(octets + ["0"] * (4 - len(octets))) + f"/{8 * len(octets)}"
     return _network(value)
+
+
+def _network_or_name(value: object) -> Network | str:
+    try:
+        return _network_or_octets(value)
+    except ValueError as error:
+        if isinstance(value, str) and DOMAIN.fullmatch(value) and not value.rpartition(".")[2].isdigit():
+            return value.lower()
+        raise ValueError(f'{error}, octets such as "192.168", or the name of a host') from None
+
+
+def _log_source(value: str, info: ValidationInfo) -> str:
+    """A file's path made absolute; the other forms as they are."""
+    if value == "journal":
+        return value
+    scheme, colon, where = value.partition(":")
+    if colon and scheme == "syslog":
+        address = TcpAddress("", 0) if where.startswith("/") else _address(where, info, may_name_host=False)
+        if address is None or isinstance(address, UnixAddress):
+            raise ValueError('must be "syslog:/path" or "syslog:" and a local address with a port: "127.0.0.1:5514"')
+        if address.host and not ipaddress.ip_address(address.host).is_loopback:
+            raise ValueError("must be a loopback address, for anybody who reaches it can say who logged in")
+        return value
+    return str(absolute_path(value, info))
+
+
+def _lifetime(value: float) -> float:
+    if not MINUTE <= value <= MONTH:
+        raise ValueError('must be from "1m" to "31d"')
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +270,11 @@ Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Tables: TypeAlias = Several[dict[str, object]]
 Networks: TypeAlias = Several[Annotated[Network, BeforeValidator(_network)]]
 NetworksOrOctets: TypeAlias = Several[Annotated[Network, BeforeValidator(_network_or_octets)]]
+NetworksOrNames: TypeAlias = Several[Annotated[Network | str, BeforeValidator(_network_or_name)]]
+"""Names of hosts in lower case."""
+Lifetime: TypeAlias = Annotated[Seconds, AfterValidator(_lifetime)]
+LogSource: TypeAlias = Annotated[str, AfterValidator(_log_source)]
+"""An absolute path, maybe with wildcards, "journal", "syslog:/path" or "syslog:127.0.0.1:5514"."""
 ListenAddress: TypeAlias = Annotated[TcpAddress | UnixAddress | SystemdAddress, BeforeValidator(_listen_address)]
 RelayAddress: TypeAlias = Annotated[TcpAddress | UnixAddress, BeforeValidator(_relay_address)]
 FilePath: TypeAlias = Annotated[Path, BeforeValidator(absolute_path)]

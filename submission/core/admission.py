@@ -55,7 +55,7 @@ class Admission:
         if parsed is None or _is_in(parsed, self.deny):
             return None
         if grant is not None and not _is_in(parsed, self.shared):
-            login = self._login(grant.user)
+            login = self.find_login(grant.user)
             if login is not None:
                 return Identity(Via.POP, login)
         if _is_in(parsed, self.static):
@@ -74,7 +74,8 @@ class Admission:
         labels = recipient.domain.decode("ascii", "replace").lower().rstrip(".").split(".")
         return any(".".join(labels[start:]) in self.relay_domains for start in range(len(labels)))
 
-    def _login(self, user: str) -> Login | None:
+    def find_login(self, user: str) -> Login | None:
+        """The login that a name in a log stands for, None for what can be none."""
         try:
             return Login.parse(user, self.realm)
         except ValueError:

@@ -19,11 +19,16 @@ _NOT_IN_COMMENTS = re.compile(r"[^ -~]|[()\\]")
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What a Received field may tell of the client. `address` in the form of an address literal, `IPv6:` included."""
+    """What a Received field may tell of the client. `address` in the form of an address literal, `IPv6:` included.
+
+    `user` is empty where nobody in particular is known, `via` where the user authenticated: else it is the word in our
+    log for why the client was allowed to send.
+    """
 
     hello: str
     address: str
-    user: str
+    user: str = ""
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,10 @@ def received(hop: Hop, when: datetime, client: Client | None = None) -> bytes:
     """
     source = ""
     if client is not None:
-        user = f" (user {_NOT_IN_COMMENTS.sub('?', client.user)})" if client.user else ""
-        source = f"from {client.hello} ({client.address}){user}\r\n\t"
+        known = [f"user {_NOT_IN_COMMENTS.sub('?', client.user)}"] if client.user else []
+        known += [f"via {client.via}"] if client.via else []
+        comment = f" ({' '.join(known)})" if known else ""
+        source = f"from {client.hello} ({client.address}){comment}\r\n\t"
     tls = f" ({hop.tls} {hop.cipher})" if hop.tls else ""
     return (
         f"Received: {source}by {hop.hostname} with {hop.protocol}{tls}\r\n"

@@ -75,7 +75,7 @@ class Peer:
     certified: str = ""  # the user whom its certificate names; empty where it has none, or nobody's
     hello: str = ""  # what EHLO or HELO named
     offered: frozenset[str] = frozenset()  # extensions in our reply to EHLO; none after HELO
-    identity: Identity | None = None
+    identity: Identity | None = None  # as AUTH proved it
 
     def forget(self) -> None:
         """Drop everything that was said in the clear."""
@@ -91,9 +91,13 @@ class Peer:
 
 @dataclass(slots=True)
 class Envelope:
-    """One transaction's envelope, as far as it has come. `recipients` counts the accepted ones."""
+    """One transaction's envelope, as far as it has come. `recipients` counts the accepted ones.
+
+    `identity` is why its client may send: the session's, or what the client's address had when MAIL came.
+    """
 
     sender: Mailbox
+    identity: Identity
     parameters: Parameters = field(default_factory=dict)
     recipients: int = 0
 

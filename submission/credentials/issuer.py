@@ -74,7 +74,7 @@ class IntrospectingIssuer:
         try:
             return await self._ask(token)
         except IssuerUnavailableError as error:
-            logs.event("issuer-unavailable", reason=str(error))
+            logs.warning("issuer-unavailable", reason=str(error))
             raise
 
     async def _ask(self, token: str) -> Claims:
@@ -140,7 +140,7 @@ class _KeptKeys:
             self._kept = await self._load()
         except IssuerUnavailableError as error:
             self._failure = str(error)
-            logs.event("issuer-unavailable", reason=self._failure)
+            logs.warning("issuer-unavailable", reason=self._failure)
         else:
             self._failure = ""
             self._read = time.monotonic()

@@ -1,150 +1,41 @@
 """A log file, followed through its rotations.
 
 What is open stays open, so a file that was renamed is read to its end, for a while longer than its writer needs to
-notice. Every look compares three things:
+notice. Every look compares two things:
 
     the name's device and inode      another file now: read the old one on, and the new one from its start
-    the size                         less than was read: cut off in place (copytruncate)
-    the octets before the place      not those that were read: cut off, and written beyond the place since
+    the octets around the place      not those that were read: cut off in place (copytruncate)
 
 What was cut off may have lines that we haven't seen; if so they are in a copy beside it, whose octets before the place
 are ours. The same search finds, after a restart, a file that was renamed and maybe compressed meanwhile. Whichever came
 between it and the one that has the name now is told by its time, which renaming and compressing keep, and by its first
 octets, which are those of no file that was read already.
 
-A place is what a mark says: device, inode, offset behind the last whole line, and up to 64 octets before that. Files
-are looked at ten times a second, which is quick enough for somebody who reads mail and then sends some, costs a second
-of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
+A line that was torn in two by a cut is none, and neither is its rest, which looks like whatever the client wanted that
+chose the line's text: where the copy, or what we saw last, ends in half a line, the first line after the cut is dropped.
+
+Files are looked at ten times a second, which is quick enough for somebody who reads mail and then sends some, costs a
+second of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
 """
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 import json
-import lzma
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
 
 from submission import logs
 from submission.popwatch import Batch
+from submission.popwatch.opened import UNREADABLE, Mark, OpenFile, Print, is_compressed
 
-MAX_READ = 1 << 20
-"""Octets that are read at a time."""
-MAX_LINE = 1 << 16
-"""Octets of a line; more are skipped, for no login has as many."""
 LINGER = 120.0
 """Seconds that a file is read on after another has its name: until its writer has been told to open the new one."""
 MAX_FILES = 16
-_PRINT = 64
 _REMEMBERED = 16
 _TRIES, _PAUSE = 4, 0.02
-
-_OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far a file was read."""
-
-    device: int
-    inode: int
-    offset: int
-    before: bytes
-    written: float  # when the file was last written to, as far as was known
-    head: bytes  # its first octets, as far as there were any
-
-    def encode(self) -> list[object]:
-        """For JSON."""
-        return [self.device, self.inode, self.offset, self.before.hex(), self.written, self.head.hex()]
-
-    @classmethod
-    def decode(cls, value: object) -> Mark:
-        """Raises ValueError."""
-        if not isinstance(value, list) or len(value) != 6:
-            raise ValueError("no mark")
-        before, head = (bytes.fromhex(str(value[place])) for place in (3, 5))
-        return cls(int(value[0]), int(value[1]), int(value[2]), before, float(value[4]), head)
-
-
-class _Open:
-    """A file that is open, and how far it was read. Compressed ones are read as if they weren't."""
-
-    def __init__(self, path: Path, offset: int = 0, before: bytes = b"") -> None:
-        opener = _OPENERS.get(path.suffix)
-        self._file: IO[bytes] = opener(path) if opener else path.open("rb", buffering=0)
-        self.is_plain = opener is None
-        status = os.fstat(self._file.fileno())
-        self.device, self.inode = status.st_dev, status.st_ino
-        self.offset = offset
-        self.before = before
-        self.first = b""  # the first octets, once they were read
-        self.since = time.monotonic()
-        self.looked = status.st_mtime
-        self._is_skipping = False
-
-    @property
-    def mark(self) -> Mark:
-        return Mark(self.device, self.inode, self.offset, self.before, self.looked, self.head())
-
-    @property
-    def written(self) -> float:
-        """When the file was last written to."""
-        return os.fstat(self._file.fileno()).st_mtime
-
-    def is_cut_off(self) -> bool:
-        """Whether what was read is no longer there."""
-        if not self.is_plain or not self.offset:
-            return False
-        if os.fstat(self._file.fileno()).st_size < self.offset:
-            return True
-        return os.pread(self._file.fileno(), len(self.before), self.offset - len(self.before)) != self.before
-
-    def lines(self) -> list[bytes]:
-        """The next whole lines; none if there are none."""
-        while True:
-            self._file.seek(self.offset)
-            data = self._file.read(MAX_READ) or b""
-            end = data.rfind(b"\n") + 1
-            if not end and len(data) <= MAX_LINE:
-                return []
-            self._advance(data[:end] if end else data)  # without an end it is no line that we could want
-            lines = data[: end - 1].split(b"\n") if end else []
-            if self._is_skipping:
-                del lines[:1]
-            self._is_skipping = not end
-            lines = [line for line in lines if len(line) <= MAX_LINE]
-            if lines:
-                return lines
-
-    def _advance(self, data: bytes) -> None:
-        if not self.offset:
-            self.first = data[:_PRINT]
-        self.offset += len(data)
-        self.before = (self.before + data)[-_PRINT:]
-
-    def head(self) -> bytes:
-        """The first octets."""
-        self._file.seek(0)
-        return self._file.read(_PRINT) or b""
-
-    def has_read(self, mark: Mark) -> bool:
-        """Whether this is the file of a mark, by the octets before its place."""
-        start = mark.offset - len(mark.before)
-        try:
-            self._file.seek(start)
-            return self._file.read(len(mark.before)) == mark.before
-        except (OSError, EOFError):
-            return False
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class LogFile:
@@ -152,10 +43,10 @@ class LogFile:
 
     def __init__(self, path: Path, position: str = "") -> None:
         self._path = path
-        self._files: list[_Open] = []  # in the order of their lines; the last one has the name
+        self._files: list[OpenFile] = []  # in the order of their lines; the last one has the name
         self._trouble = ""
         self._is_live = False
-        self._heads: deque[bytes] = deque(maxlen=_REMEMBERED)  # of files that were read, for they may come in new forms
+        self._heads: deque[Print] = deque(maxlen=_REMEMBERED)  # of files that were read, for they may come in new forms
         self._is_known = bool(position)  # whether somebody has a place of ours
         if position:
             self._resume(position)
@@ -168,19 +59,22 @@ class LogFile:
         if self._files and not self._is_known:
             self._is_known = True
             return Batch(str(self._path), [], self._position(), is_live=False)
+        earlier = None
         for file in list(self._files):
+            if earlier is not None and earlier.is_copy and earlier.is_torn and not file.offset:
+                file.begin_anew(is_rest=True)
             try:
                 lines = file.lines()
-            except (OSError, EOFError, lzma.LZMAError) as error:
+            except UNREADABLE as error:
                 self._complain(f"{type(error).__name__}")
                 self._drop(file)
                 continue
             if lines:
-                if file.first and file.first not in self._heads:
-                    self._heads.append(file.first)
+                self._remember(file.first)
                 return Batch(str(self._path), lines, self._position(), self._is_live, file.written)
             if file is not self._files[-1] and self._is_over(file):
                 self._drop(file)
+            earlier = file
         self._is_live = True  # whatever comes from now on was written after we had all
         return None
 
@@ -192,8 +86,16 @@ class LogFile:
 
     def _position(self) -> str:
         last = self._files[-1]
-        marks = [mark.encode() for file in self._files if (mark := file.mark).offset or mark.head or file is last]
-        return json.dumps([marks, [head.hex() for head in self._heads]], separators=(",", ":"))
+        marks = [mark.encode() for file in self._files if (mark := file.mark).head.length or file is last]
+        return json.dumps([marks, list(self._heads)], separators=(",", ":"))
+
+    def _remember(self, head: bytes) -> None:
+        """Know a file by its first octets, once it was read."""
+        if head and not self._is_known_head(head):
+            self._heads.append(Print.of(head))
+
+    def _is_known_head(self, head: bytes) -> bool:
+        return any(known.begins(head) for known in self._heads)
 
     def _look(self) -> None:
         """See what became of the name."""
@@ -209,9 +111,7 @@ class LogFile:
             return
         if current is not None and (status.st_dev, status.st_ino) == (current.device, current.inode):
             if not current.offset and status.st_mtime != current.looked:
-                self._files.pop()  # it may have been cut off before anything of it was read
-                self._open_since(current.looked)
-                self._files.append(current)
+                self._open_since(current.looked)  # it may have been cut off before anything of it was read
             current.looked = status.st_mtime
             return
         if current is not None:
@@ -219,29 +119,39 @@ class LogFile:
             self._open_since(current.looked)
         self._open(self._path)
 
-    def _is_over(self, file: _Open) -> bool:
+    def _is_over(self, file: OpenFile) -> bool:
         """Whether nothing more is to be expected in a file that was read to its end and hasn't the name any more."""
-        return not file.is_plain or len(self._files) > MAX_FILES or time.monotonic() - file.since > LINGER
+        if len(self._files) > MAX_FILES:
+            return True
+        following = self._files[self._files.index(file) + 1]
+        if file.is_copy and file.is_torn and not following.offset:
+            return False
+        return not file.is_plain or time.monotonic() - file.since > LINGER
 
-    def _begin_anew(self, file: _Open) -> None:
+    def _begin_anew(self, file: OpenFile) -> None:
         """Read a file that was cut off from its start, behind what a copy of it has of the old lines."""
-        mark = file.mark
-        for _ in range(_TRIES):
-            copies = self._siblings()
-            number = self._find(copies[::-1], mark)
-            copy = self._try_open(copies[::-1][number], mark) if number is not None else None
+        copy = self._find_copy(file.mark)
+        file.begin_anew(is_rest=file.is_torn and copy is None)
+        if copy is not None:
+            self._files.insert(len(self._files) - 1, copy)
+
+    def _find_copy(self, mark: Mark) -> OpenFile | None:
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_PAUSE)
+            copies = self._siblings()[::-1]
+            number = self._find(copies, mark)
+            copy = self._try_open(copies[number], mark) if number is not None else None
             if copy is not None:
-                self._files.insert(len(self._files) - 1, copy)
-                break
-            time.sleep(_PAUSE)
-        file.offset, file.before = 0, b""
+                return copy
+        return None
 
     def _resume(self, position: str) -> None:
         """Open what an earlier run hadn't read to its end, and what came since."""
         try:
             encoded, heads = json.loads(position)
             marks = [Mark.decode(value) for value in encoded]
-            self._heads.extend(bytes.fromhex(head) for head in heads)
+            self._heads.extend(map(Print.decode, heads))
         except (ValueError, TypeError):
             self._complain("the place that was kept for it makes no sense")
             return
@@ -255,17 +165,21 @@ class LogFile:
         if marks and not marks[-1].offset:
             self._open_since(marks[-1].written)
         else:
-            logs.event("log-place-lost", file=str(self._path))
+            logs.warning("log-place-lost", file=str(self._path))
 
     def _open_what_came(self, mark: Mark) -> None:
         """Open what came since the last file that was read."""
         last = self._files[-1]
-        if self._path.exists() and self._path.stat().st_ino != last.inode:
+        if not last.offset or not self._has_name(last):
             self._open_since(mark.written)
-        elif not last.offset:  # it may have been cut off, and what was in it is in a copy, which comes before it
-            self._files.pop()
-            self._open_since(mark.written)
-            self._files.append(last)
+
+    def _has_name(self, file: OpenFile) -> bool:
+        """Whether the name is this file's, or nobody's."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) == (file.device, file.inode)
 
     def _reopen(self, marks: list[Mark]) -> bool:
         """Open the files that were read, at their places; whether the last of them was found."""
@@ -275,24 +189,36 @@ class LogFile:
             number = self._find(paths, mark)
             found = self._try_open(paths[number], mark) if number is not None else None
             if found is not None:
-                if mark.offset and (head := found.head()) not in self._heads:
-                    self._heads.append(head)
+                if mark.offset:
+                    self._remember(found.head())
                 self._files.append(found)
         return found is not None
 
     def _open_since(self, written: float) -> None:
-        """Open files that had the name since one that was written to at that time, and have another by now."""
+        """Open files that had the name since one that was written to at that time, and have another by now.
+
+        They come behind those that are open; but the last of these may have been cut off if nothing of it was read.
+        """
         known = {(file.device, file.inode) for file in self._files}
-        heads = [*self._heads, *(head for file in self._files if (head := file.head()))]
-        for path in self._siblings():
-            with contextlib.suppress(OSError, EOFError):
-                if path.stat().st_mtime < written:
-                    continue
-                file = _Open(path)
-                head, identity = file.head(), (file.device, file.inode)
+        heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
+        # One that is being compressed is there twice; the compressed one isn't whole yet.
+        found = {}
+        for path in sorted(self._siblings(), key=is_compressed):
+            with contextlib.suppress(OSError):
+                file = OpenFile(path)
+                head, identity, when = file.head(), (file.device, file.inode), file.written
                 file.close()
-                if head and identity not in known and not any(map(head.startswith, heads)):
-                    self._open(path)
+                if head and when >= written and identity not in known and not any(each.begins(head) for each in heads):
+                    heads.append(Print.of(head))
+                    found[path] = when
+        unread = self._files.pop() if self._files and not self._files[-1].offset else None
+        for path in sorted(found, key=lambda path: found[path]):
+            if unread is not None and found[path] > unread.written:
+                self._files.append(unread)
+                unread = None
+            self._open(path, is_copy=True)
+        if unread is not None:
+            self._files.append(unread)
 
     def _find(self, paths: list[Path], mark: Mark) -> int | None:
         """Which file a mark is of: the very one, or else one with its content."""
@@ -317,30 +243,31 @@ class LogFile:
                         found.append((path.stat().st_mtime, path))
         return [path for _, path in sorted(found)]
 
-    def _try_open(self, path: Path, mark: Mark) -> _Open | None:
+    def _try_open(self, path: Path, mark: Mark) -> OpenFile | None:
         """The file, if it is the one that was read up to a mark."""
         try:
-            file = _Open(path, mark.offset, mark.before)
+            file = OpenFile(path)
         except OSError:
             return None
+        file.is_copy = mark.is_copy or (file.device, file.inode) != (mark.device, mark.inode)
         if self._is_of(file, mark):
             return file
         file.close()
         return None
 
-    def _is_of(self, file: _Open, mark: Mark) -> bool:
+    def _is_of(self, file: OpenFile, mark: Mark) -> bool:
         """Whether a mark is of this file, by what is in it; the number alone may have been given to another."""
         if mark.offset:
-            return file.has_read(mark)
+            return file.go_on(mark)
         head = file.head()
-        if mark.head:
-            return head.startswith(mark.head)
-        is_known = head and any(map(head.startswith, self._heads))
-        return (file.device, file.inode) == (mark.device, mark.inode) and not is_known
+        if mark.head.length:
+            return mark.head.begins(head)
+        is_same = (file.device, file.inode) == (mark.device, mark.inode)
+        return is_same and not (head and self._is_known_head(head))
 
-    def _open(self, path: Path) -> None:
+    def _open(self, path: Path, is_copy: bool = False) -> None:
         try:
-            file = _Open(path)
+            file = OpenFile(path, is_copy=is_copy)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -349,7 +276,7 @@ class LogFile:
         self._trouble = ""
         self._files.append(file)
 
-    def _drop(self, file: _Open) -> None:
+    def _drop(self, file: OpenFile) -> None:
         self._files.remove(file)
         file.close()
 
@@ -357,7 +284,7 @@ class LogFile:
         """Tell the log once what is the matter."""
         if reason != self._trouble:
             self._trouble = reason
-            logs.event("log-unreadable", file=str(self._path), reason=reason)
+            logs.warning("log-unreadable", file=str(self._path), reason=reason)
 
 
 def _escape(name: str) -> str:

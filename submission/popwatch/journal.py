@@ -91,6 +91,6 @@ class Journal:
         return b""
 
     def _wait(self, reason: str) -> None:
-        logs.event("journal-lost", reason=reason)
+        logs.warning("journal-lost", reason=reason)
         self._due = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LAST_PAUSE)

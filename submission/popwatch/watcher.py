@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -40,9 +40,9 @@ class Watcher:
                 self._sources[log] = SyslogSocket(log, syslog_address(log))
         self._expanded = 0.0
 
-    async def batches(self) -> AsyncIterator[Batch]:
-        """The lines of all sources, as they come; ends with the task that asks."""
-        while True:
+    def batches(self, stop: threading.Event) -> Iterator[Batch]:
+        """The lines of all sources, as they come, until told to stop. Blocks."""
+        while not stop.is_set():
             self._expand()
             was_anything = False
             for source in list(self._sources.values()):
@@ -50,7 +50,8 @@ class Watcher:
                 if batch is not None:
                     was_anything = True
                     yield batch
-            await asyncio.sleep(0 if was_anything else INTERVAL)
+            if not was_anything:
+                stop.wait(INTERVAL)
 
     def close(self) -> None:
         """Let go of everything."""

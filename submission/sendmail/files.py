@@ -105,9 +105,14 @@ def _keys(text: str) -> Iterator[str]:
             yield words[0].lower()
 
 
+def find_makemap() -> str | None:
+    """The program of sendmail's that makes databases, None where it isn't."""
+    return shutil.which("makemap", path=os.pathsep.join((os.environ.get("PATH", ""), *_MAKEMAP)))
+
+
 def _make_map(source: Path, database: Path) -> None:
     """Make the database beside, and put it into its place. Raises MapError."""
-    program = shutil.which("makemap", path=os.pathsep.join((os.environ.get("PATH", ""), *_MAKEMAP)))
+    program = find_makemap()
     if program is None:
         raise MapError("needs makemap, which is sendmail's and isn't here")
     made = source.with_name(f"{source.name}.db")

@@ -17,6 +17,7 @@ import re
 import socket
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
+from typing import Any, cast
 
 from submission import logs
 
@@ -45,7 +46,8 @@ class SocketMap:
     async def start(self) -> None:
         """Accept from now on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self._find, self._connections), sock=self._sock)
+        create: Any = loop.create_unix_server if self._sock.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(lambda: _Connection(self._find, self._connections), sock=self._sock)
 
     def close(self) -> None:
         """Stop accepting, and end every connection."""
@@ -66,11 +68,10 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         if len(self._connections) >= MAX_CONNECTIONS:
             logs.event("socketmap", result="refused", reason="too many connections")
-            transport.abort()
+            self._transport.abort()
             return
         self._connections.add(self)
         self._wait()

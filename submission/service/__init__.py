@@ -2,31 +2,33 @@
 
 The order is what matters. Everything that root is needed for, or that reads files which only root may read, comes
 before the drop: sockets, certificate and key. Everything that keeps files comes after it, so that they belong to
-the user who will write them. What all workers share comes before the fork, everything else after it: worker.py.
+the user who will write them. What all workers share comes before the fork (crew.py), everything else after it:
+worker.py.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import pwd
-import resource
-import socket
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from submission import logs
-from submission.config.settings import Listen, Settings, reaches
-from submission.credentials import warm_up
-from submission.credentials.store import StoreUnavailableError
+from submission.config.settings import Settings
+from submission.service import verdict
+from submission.service.crew import (
+    WorkerCrew,
+    count_workers,
+    load_everything,
+    open_socketmap,
+    open_sockets,
+    open_tls,
+    raise_descriptor_limit,
+)
 from submission.service.errors import StartError
-from submission.service.supervisor import Station, Supervisor
-from submission.service.worker import DRAIN, Inheritance, find_event_loop, work
-from submission.smtp.pem import CertificateError
+from submission.service.supervisor import Supervisor
+from submission.service.worker import DRAIN, Inheritance, find_event_loop
 from submission.smtp.places import Places
-from submission.smtp.sockets import BindError, address_of, bind_all
-from submission.smtp.tls import ServerTls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,44 +37,47 @@ __all__ = ["StartError", "run"]
 
 LATE = 5.0
 """Seconds that a worker may be late to end after its drain, before it is killed."""
-SPARE_DESCRIPTORS = 256
-"""File descriptors that a worker needs beside those of its clients and of the relay."""
+CREWS = 4
+"""Times as many workers as the configuration asks for that there may be while those of earlier ones have clients."""
 
 
-def run(settings: Settings, on_ready: Callable[[], None]) -> None:
-    """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError."""
-    sockets = _bind(settings)
-    tls = _open_tls(settings)
-    _load_everything(settings)
+def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dialogue: bool = False) -> None:
+    """Run until SIGTERM or SIGINT. `on_ready` is called once every worker accepts. Raises StartError.
+
+    `read` reads the configuration, now and at each SIGHUP, and raises ConfigError.
+    """
+    settings = read()
+    logs.configure(settings.log.format, facility=settings.log.syslog)
+    sockets = open_sockets(settings)
+    socketmap = open_socketmap(settings)
+    tls = open_tls(settings)
+    load_everything(settings)
     make_loop = find_event_loop()
-    _raise_descriptor_limit(2 * settings.limits.connections + SPARE_DESCRIPTORS)
+    raise_descriptor_limit(settings)
     drop_root(settings.user)
-    cpus = _cpus()
-    workers = settings.workers or cpus
-    places = Places(workers, settings.limits)
-    threads = max(2, cpus // workers)  # a few more in all than there are CPUs, for logins come unevenly
-    inheritance = Inheritance(settings, sockets, tls, places, workers, threads, make_loop)
+    workers, threads = count_workers(settings)
+    rows = CREWS * (workers + 1)  # the attendant has one, too
+    places = Places(rows, settings.limits)
+    inheritance = Inheritance(settings, sockets, socketmap, tls, places, workers, threads, make_loop, shows_dialogue)
 
-    def serve(station: Station) -> None:
-        work(station, inheritance)
+    def report(begun: int, reason: StartError | None) -> None:
+        try:
+            verdict.write(settings.state_dir, begun, reason.code if reason else os.EX_OK, str(reason or ""))
+        except OSError as error:
+            logs.failure("verdict-not-written", error)
 
     gc.freeze()  # what is there now stays: no collector need look at it, or write to what the workers share
     supervisor = Supervisor(
-        workers, serve, sockets=[sock for _, sock in sockets], forget=places.clear, patience=DRAIN + LATE
+        WorkerCrew(inheritance, read),
+        rows=rows,
+        forget=places.clear,
+        patience=DRAIN + LATE,
+        report=report,
     )
-    supervisor.run(on_ready)
-
-
-def _bind(settings: Settings) -> list[tuple[Listen, socket.socket]]:
     try:
-        sockets = bind_all(settings.listen)
-    except BindError as error:
-        raise StartError(str(error), os.EX_UNAVAILABLE) from error
-    for listen, sock in sockets:  # where systemd's are, the settings couldn't know
-        if reaches(settings.relay.address, address_of(sock)):
-            text = f'relay.address: "{settings.relay.address}" is a listener of our own, "{listen.address}"'
-            raise StartError(text, os.EX_CONFIG)
-    return sockets
+        supervisor.run(on_ready)
+    finally:
+        verdict.remove(settings.state_dir)
 
 
 def drop_root(user: str) -> None:
@@ -92,36 +97,3 @@ def drop_root(user: str) -> None:
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
     os.umask(0o077)
-
-
-def _load_everything(settings: Settings) -> None:
-    """Load what would be loaded at its first use: the files of Python may be out of reach once root is dropped."""
-    for name in ("encodings.idna", "stringprep", "concurrent.futures.thread", "asyncio.staggered", "zoneinfo"):
-        importlib.import_module(name)
-    try:
-        warm_up(settings)
-    except StoreUnavailableError as error:
-        raise StartError(str(error), os.EX_SOFTWARE) from error
-
-
-def _raise_descriptor_limit(needed: int) -> None:
-    """Have room for as many connections as are allowed: the usual limit, 1024, is there for programs of old."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    if allowed < needed:
-        logs.event("few-descriptors", limit=hard, needed=needed)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-
-
-def _cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _open_tls(settings: Settings) -> ServerTls:
-    """TLS for all listeners, while root can still read every key."""
-    try:
-        return ServerTls(settings.tls, settings.tls_minimums, datetime.now(UTC))
-    except CertificateError as error:
-        raise StartError(str(error), os.EX_CONFIG) from error

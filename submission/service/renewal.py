@@ -1,10 +1,8 @@
-"""Renewed certificates: taken when a worker is told to reload, and when a file has changed."""
+"""Renewed certificates: taken at a reload, and by each worker when a file has changed."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from datetime import UTC, datetime
 
 from submission import logs
@@ -15,29 +13,22 @@ WATCH = 5.0
 """Seconds between looks at the files of certificates and keys."""
 
 
-async def watch(tls: ServerTls, hangup: asyncio.Event) -> None:
-    """Take what the files hold when that changes or `hangup` is set; until cancelled."""
+async def watch(tls: ServerTls) -> None:
+    """Take what the files hold when that changes; until cancelled."""
     while True:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WATCH):
-                await hangup.wait()
-        if hangup.is_set():
-            hangup.clear()
-            await asyncio.to_thread(_reload, tls)
-            logs.event("reloaded", pid=os.getpid())
-        else:
-            await catch_up(tls)
+        await asyncio.sleep(WATCH)
+        await catch_up(tls)
 
 
 async def catch_up(tls: ServerTls) -> None:
     """Take what the files hold now, if it is something else: who replaces a dead worker has the certificates of old."""
     if await asyncio.to_thread(tls.has_changed):
-        await asyncio.to_thread(_reload, tls)
+        await asyncio.to_thread(renew_certificates, tls)
 
 
-def _reload(tls: ServerTls) -> None:
+def renew_certificates(tls: ServerTls) -> None:
     """Serve what the files hold now, or go on as before and log why."""
     try:
         tls.reload(datetime.now(UTC))
     except CertificateError as error:
-        logs.event("certificate-refused", reason=str(error))
+        logs.warning("certificate-refused", reason=str(error))

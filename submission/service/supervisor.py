@@ -1,4 +1,4 @@
-"""Worker processes: started, replaced when they die, told to reload and to stop, and waited for.
+"""Worker processes: started, replaced when they die or by those of another configuration, told to stop, and waited for.
 
 The supervisor has no event loop and no threads, so that it can fork at any time and has little to go wrong. All that
 concerns it comes as a signal: blocked, and waited for in sigwait. A signal only wakes it, for several of one kind
@@ -6,6 +6,11 @@ may count as one; what has happened it sees for itself: who has died, who has be
 
 Two pipes tie a worker to it. In one the worker says that it is ready, or why it can't be. Nothing is ever written
 into the other, which only the supervisor holds open: its end is how the workers learn that they are alone.
+
+The workers of one configuration are a crew. SIGHUP has the crew make a successor, from the configuration as it is now,
+whose workers are started beside the others. Once all of these are ready, the others retire: they accept nobody any
+more, and end with their last session. If one can't start, the successor's retire instead, and all stays as it was. The
+sockets are the supervisor's: those that both crews have are never closed, so nobody who connects meanwhile is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from submission import logs
 from submission.service.errors import StartError
@@ -31,7 +36,10 @@ FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
 LOOK = 0.02
 """Seconds between looks at workers that are about to start."""
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
+RETIRE = signal.SIGUSR1
+"""What a worker is sent that is to retire."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, RETIRE)
 _READY = b"ready"
 _MAX_NEWS = 4096
 
@@ -41,7 +49,9 @@ class Station:
     """What a worker has of its supervisor."""
 
     number: int
-    """Which of the workers it is, from 0 on; a replacement has the number of whom it replaces."""
+    """Which of its crew it is, from 0 on; a replacement has the number of whom it replaces."""
+    row: int
+    """Which of all workers that live it is, of whatever crew."""
     lifeline: int
     """A descriptor that becomes readable when the supervisor is gone."""
     news: int
@@ -57,11 +67,35 @@ class Station:
             os.write(self.news, _READY)
 
 
+class Crew(Protocol):
+    """The workers of one configuration."""
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """What they accept clients from; closed when no crew has them any more, so that clients are refused."""
+
+    def begin(self) -> None:
+        """Prepare a process: each worker's, and the supervisor's once they are the ones who serve."""
+
+    def work(self, station: Station) -> None:
+        """Do what a worker does, in a process of its own, with all signals that matter blocked at first."""
+
+    def renew(self) -> Crew:
+        """Make the crew of the configuration as it is now. Raises StartError where there can be none."""
+
+
 @dataclass(slots=True)
 class _Place:
     """One of the workers, and those who were it before."""
 
+    crew: Crew
     number: int
+    row: int
+    is_retired: bool = False
     pid: int = 0  # 0 while nobody is there
     news: int = -1
     heard: bytes = b""
@@ -71,7 +105,7 @@ class _Place:
 
     @property
     def is_ready(self) -> bool:
-        return self.heard == _READY
+        return self.heard.startswith(_READY)
 
 
 class Supervisor:
@@ -79,26 +113,30 @@ class Supervisor:
 
     def __init__(
         self,
-        count: int,
-        work: Callable[[Station], None],
+        crew: Crew,
         *,
-        sockets: Sequence[socket.socket],
+        rows: int,
         forget: Callable[[int], None],
         patience: float,
+        report: Callable[[int, StartError | None], None],
     ) -> None:
-        """`work` is what a worker does, in a process of its own, with all signals that matter blocked at first.
+        """There are never more workers than `rows`; `forget` is called with the row of one that is dead.
 
-        `sockets` are closed when the service stops, so that clients are refused; `forget` is called with the number of
-        a worker that is dead; a worker that is told to stop is killed after `patience` seconds.
+        A worker that is told to stop is killed after `patience` seconds. `report` is told when all are ready, and how
+        each reload ended: at which nanosecond it began, and why it was refused.
         """
-        self._work = work
-        self._sockets = sockets
+        self._crew = crew
+        self._successor: Crew | None = None  # until its workers are ready
+        self._rows = rows
         self._forget = forget
         self._patience = patience
-        self._places = [_Place(number) for number in range(count)]
+        self._report = report
+        self._places: list[_Place] = []
         self._lifeline, self._held = os.pipe()
         self._mask: Iterable[int] = ()
         self._is_ready = False
+        self._is_outdated = False  # somebody said that the configuration is another
+        self._begun = time.monotonic_ns()
         self._failure: StartError | None = None
         self._killing_at: float | None = None  # once the service stops
 
@@ -110,15 +148,17 @@ class Supervisor:
         """
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it may have been inherited as ignored, and nobody be waited for
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._add_places(self._crew)
         while self._killing_at is None or any(place.pid for place in self._places):
             self._fill_places()
             received = self._wait()
             if received in (signal.SIGTERM, signal.SIGINT):
                 self._stop()
             elif received == signal.SIGHUP:
-                self._reload()
+                self._is_outdated = True
             self._reap()
             self._listen(on_ready)
+            self._reload()
             self._kill_late()
         if self._failure is not None:
             raise self._failure
@@ -128,16 +168,30 @@ class Supervisor:
         due = [place.due for place in self._places if not place.pid]
         if self._killing_at is not None:
             due = [self._killing_at]
-        elif not self._is_ready:
-            due = [time.monotonic() + LOOK]
+        elif self._starting is not None:
+            due.append(time.monotonic() + LOOK)
         signal.setitimer(signal.ITIMER_REAL, max(min(due) - time.monotonic(), 0.001) if due else 0.0)
         return signal.Signals(signal.sigwait(_SIGNALS))
 
+    @property
+    def _starting(self) -> Crew | None:
+        """Whose workers are waited for until all of them are ready."""
+        return self._successor or (None if self._is_ready else self._crew)
+
     # Beginnings
 
+    def _add_places(self, crew: Crew) -> None:
+        taken = {place.row for place in self._places}
+        free = [row for row in range(self._rows) if row not in taken]
+        if len(free) < crew.count:
+            text = f"{len(taken)} workers, of earlier configurations too, still have clients: try again later"
+            raise StartError(text, os.EX_UNAVAILABLE)
+        self._places += [_Place(crew, number, free[number]) for number in range(crew.count)]
+
     def _fill_places(self) -> None:
-        for place in self._places:
-            if not place.pid and self._killing_at is None and place.due <= time.monotonic():
+        for place in tuple(self._places):
+            is_due = not place.pid and not place.is_retired and place.due <= time.monotonic()
+            if is_due and self._killing_at is None:
                 try:
                     self._start(place)
                 except OSError as error:
@@ -150,7 +204,7 @@ class Supervisor:
             pid = os.fork()
             if not pid:
                 os.close(news)
-                self._become_worker(Station(place.number, self._lifeline, end, self._mask))
+                self._become_worker(place.crew, Station(place.number, place.row, self._lifeline, end, self._mask))
         except OSError:
             os.close(news)
             raise
@@ -161,14 +215,16 @@ class Supervisor:
         if self._is_ready:
             logs.event("worker-started", pid=pid)
 
-    def _become_worker(self, station: Station) -> NoReturn:
+    def _become_worker(self, crew: Crew, station: Station) -> NoReturn:
         code = os.EX_SOFTWARE
         try:
             os.close(self._held)
             for place in self._places:
                 if place.pid:
                     os.close(place.news)
-            self._work(station)
+            self._close_sockets(but=crew)
+            crew.begin()
+            crew.work(station)
             code = os.EX_OK
         except StartError as error:
             os.write(station.news, str(error).encode()[:_MAX_NEWS])
@@ -177,19 +233,78 @@ class Supervisor:
             logs.failure("internal-error", error)
         finally:
             sys.stderr.flush()
+            logs.flush()
             os._exit(code)
 
     def _listen(self, on_ready: Callable[[], None]) -> None:
-        """Hear what workers have to say while the service starts."""
-        if self._is_ready or self._killing_at is not None:
+        """Hear what workers have to say who are about to start."""
+        crew = self._starting
+        if crew is None or self._killing_at is not None:
             return
-        for place in self._places:
+        places = [place for place in self._places if place.crew is crew]
+        for place in places:
             if place.pid:
                 _hear(place)
-        if all(place.is_ready for place in self._places):
+        if not all(place.is_ready for place in places):
+            return
+        if self._successor is not None:
+            self._hand_over(self._successor)
+        else:
             self._is_ready = True
+            self._report(self._begun, None)
             on_ready()
             notify("READY=1")
+
+    # Another crew
+
+    def _reload(self) -> None:
+        """Have a successor for the crew, if somebody wishes so and this one has begun and is not about to end."""
+        if not self._is_outdated or self._starting is not None or self._killing_at is not None:
+            return
+        self._is_outdated = False
+        self._begun = time.monotonic_ns()
+        notify("RELOADING=1", f"MONOTONIC_USEC={self._begun // 1000}")
+        logs.event("reloading")
+        try:
+            self._successor = self._crew.renew()
+            self._add_places(self._successor)
+        except StartError as error:
+            self._refuse(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours is no reason to end what serves well
+            logs.failure("internal-error", error)
+            self._refuse(StartError(f"internal error: {error}", os.EX_SOFTWARE))
+
+    def _hand_over(self, successor: Crew) -> None:
+        former, self._crew, self._successor = self._crew, successor, None
+        self._retire(former)
+        _close_all(former.sockets, successor.sockets)
+        successor.begin()
+        logs.event("reloaded")
+        self._conclude(None)
+
+    def _refuse(self, reason: StartError) -> None:
+        """Go on as before."""
+        if self._successor is not None:
+            refused, self._successor = self._successor, None
+            self._retire(refused)
+            _close_all(refused.sockets, self._crew.sockets)
+        for line in str(reason).splitlines():
+            logs.warning("reload-refused", reason=line)
+        self._conclude(reason)
+
+    def _conclude(self, reason: StartError | None) -> None:
+        self._report(self._begun, reason)
+        notify("READY=1")
+
+    def _retire(self, crew: Crew) -> None:
+        """Let the workers of a crew end with their last session: even those who just began may have some."""
+        for place in tuple(self._places):
+            if place.crew is crew:
+                place.is_retired = True
+                if place.pid:
+                    os.kill(place.pid, RETIRE)
+                else:
+                    self._places.remove(place)
 
     # Endings
 
@@ -208,17 +323,25 @@ class Supervisor:
         _hear(place)
         os.close(place.news)
         pid, place.pid = place.pid, 0
-        self._forget(place.number)
-        reason = "" if place.is_ready else place.heard.decode(errors="replace")
-        if self._killing_at is None or code:
+        self._forget(place.row)
+        reason = place.heard.removeprefix(_READY).decode(errors="replace")
+        if place.is_retired and not code:
+            logs.event("worker-retired", pid=pid)
+        elif self._killing_at is None or code:
             cause = signal.Signals(-code).name if code < 0 else None
             status = code if code >= 0 else None
-            logs.event("worker-died", pid=pid, status=status, signal=cause, reason=reason or None)
-        self._lose(place, code if code > 0 else os.EX_SOFTWARE, reason or f"worker {pid} died at its start")
+            logs.warning("worker-died", pid=pid, status=status, signal=cause, reason=reason or None)
+        if place.is_retired:
+            self._places.remove(place)
+        else:
+            self._lose(place, code if code > 0 else os.EX_SOFTWARE, reason or f"worker {pid} died at its start")
 
     def _lose(self, place: _Place, code: int, reason: str) -> None:
         """Have a place filled again: at once if it was held for long or is lost for the first time."""
         if self._killing_at is not None:
+            return
+        if place.crew is self._successor:
+            self._refuse(StartError(reason, code))
             return
         if not self._is_ready:
             self._failure = StartError(reason, code)
@@ -237,28 +360,28 @@ class Supervisor:
         self._killing_at = time.monotonic() + self._patience
         logs.event("stopping")
         notify("STOPPING=1")
-        for sock in self._sockets:
-            sock.close()
+        self._close_sockets()
         self._tell(signal.SIGTERM)
+
+    def _close_sockets(self, but: Crew | None = None) -> None:
+        for crew in (self._crew, self._successor):
+            if crew is not None:
+                _close_all(crew.sockets, but.sockets if but else ())
 
     def _kill_late(self) -> None:
         if self._killing_at is not None and time.monotonic() >= self._killing_at:
             self._tell(signal.SIGKILL)
             self._killing_at += self._patience
 
-    def _reload(self) -> None:
-        """Pass it on. Before all workers are ready there is nothing old that could be read anew."""
-        if not self._is_ready or self._killing_at is not None:
-            return
-        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        logs.event("reloading")
-        self._tell(signal.SIGHUP)
-        notify("READY=1")
-
     def _tell(self, number: signal.Signals) -> None:
         for place in self._places:
             if place.pid:
                 os.kill(place.pid, number)
+
+
+def _close_all(sockets: Iterable[socket.socket], but: Iterable[socket.socket]) -> None:
+    for sock in set(sockets).difference(but):
+        sock.close()
 
 
 def _hear(place: _Place) -> None:

@@ -11,8 +11,8 @@ import asyncio
 import asyncio.selector_events
 import asyncio.sslproto
 import functools
+import importlib
 import os
-import signal
 import socket
 import sys
 import time
@@ -28,13 +28,16 @@ from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
+from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
+from submission.smtp.admission import Admissions, open_admissions
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
 from submission.smtp.tls import ServerTls
 from submission.state import State, StateUnavailableError
+from submission.state.grants import GrantTable
 from submission.state.penalties import KEY_PURPOSE, PenaltyTable
 from submission.state.sqlite import SqliteState
 
@@ -50,12 +53,15 @@ class Inheritance:
 
     settings: Settings
     sockets: Sequence[tuple[Listen, socket.socket]]
+    socketmap: socket.socket | None
+    """Where sendmail asks, if it does."""
     tls: ServerTls
     places: Places
     workers: int
     threads: int
     """How many hash passwords in each worker."""
     make_loop: Callable[[], asyncio.AbstractEventLoop]
+    shows_dialogue: bool
 
 
 def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -68,8 +74,17 @@ def find_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
+def warm_up() -> None:
+    """Load what would be loaded at its first use."""
+    for name in ("encodings.idna", "stringprep", "concurrent.futures.thread", "asyncio.staggered", "zoneinfo"):
+        importlib.import_module(name)
+
+
 def work(station: Station, inheritance: Inheritance) -> None:
-    """Serve until SIGTERM, or until the supervisor is gone, and drain. Raises StartError."""
+    """Serve until SIGTERM, or until the supervisor is gone, and drain; or until told to retire, and nobody is left.
+
+    Raises StartError.
+    """
     # A thread that hashes in Python gives way to the event loop after half a millisecond, not after five.
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=inheritance.make_loop) as runner:
@@ -90,17 +105,25 @@ def _fit_buffers() -> None:
 
 async def _serve(station: Station, inheritance: Inheritance) -> None:
     settings, tls = inheritance.settings, inheritance.tls
-    stopping, hangup = asyncio.Event(), asyncio.Event()
-    _obey(station, stopping, hangup)
+    orders = heed(station)
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:
         authenticator = open_authenticator(settings, inheritance.threads)
         state = SqliteState(settings.state_dir / "state.db")
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
+        admissions = open_admissions(settings, GrantTable(state))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
-    shared = Shared(settings, pool, authenticator, lambda: _local_time(int(time.time())), penalties)
-    sessions = Sessions(inheritance.places.row(station.number))
+    shared = Shared(
+        settings,
+        pool,
+        authenticator,
+        lambda: _local_time(int(time.time())),
+        penalties,
+        admissions,
+        shows_dialogue=inheritance.shows_dialogue,
+    )
+    sessions = Sessions(inheritance.places.row(station.row))
     listeners = [
         Listener(
             listen,
@@ -112,9 +135,10 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         for listen, sock in inheritance.sockets
     ]
     loop = asyncio.get_running_loop()
-    sweeping = loop.create_task(_sweep(pool, state, authenticator))
-    watching = loop.create_task(watch(tls, hangup))
-    stop = loop.create_task(stopping.wait())
+    sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
+    watching = loop.create_task(watch(tls))
+    stop = loop.create_task(orders.stop.wait())
+    retire = loop.create_task(orders.retire.wait())
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
     await asyncio.wait((stop, asking), return_when=asyncio.FIRST_COMPLETED)
@@ -123,32 +147,23 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     for listener in listeners:
         await listener.start()
     station.announce()
-    await stop
+    await asyncio.wait((stop, retire), return_when=asyncio.FIRST_COMPLETED)
     for listener in listeners:
         listener.stop()
+    if not stop.done():
+        over = loop.create_task(sessions.wait())
+        await asyncio.wait((stop, over), return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
     await sessions.drain(DRAIN)
+    stop.cancel()
+    retire.cancel()
     sweeping.cancel()
     watching.cancel()
     asking.cancel()
+    await admissions.settle()
     pool.close()
     authenticator.close()
     state.close()
-
-
-def _obey(station: Station, stopping: asyncio.Event, hangup: asyncio.Event) -> None:
-    """Heed the supervisor: which event is set when it wants us to stop, or is gone, and which when to reload."""
-    loop = asyncio.get_running_loop()
-
-    def notice_its_end() -> None:
-        loop.remove_reader(station.lifeline)
-        logs.event("supervisor-gone", pid=os.getpid())
-        stopping.set()
-
-    loop.add_reader(station.lifeline, notice_its_end)
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, hangup.set)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all, and the supervisor decides
-    station.unblock_signals()
 
 
 @functools.lru_cache(maxsize=1)  # many messages fall into one second
@@ -161,7 +176,7 @@ async def _ask_relay(pool: Pool) -> None:
     try:
         pool.keep(await pool.connect())
     except RelayError as error:
-        logs.event("relay-unreachable", reason=str(error))
+        logs.warning("relay-unreachable", reason=str(error))
 
 
 async def _look(authenticator: Authenticator) -> None:
@@ -176,9 +191,11 @@ async def _look(authenticator: Authenticator) -> None:
         logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
 
 
-async def _sweep(pool: Pool, state: State, authenticator: Authenticator) -> None:
+async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissions: Admissions) -> None:
     while True:
+        await admissions.look_up()
         await asyncio.sleep(SWEEP)
+        logs.flush()
         pool.sweep()
         try:
             await asyncio.to_thread(state.sweep, time.time())

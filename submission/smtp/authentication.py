@@ -253,6 +253,7 @@ class Authentication:
         await self._penalties.succeed(str(verdict.login))
         used = verdict.app_password
         peer.identity = Identity(Via.AUTH, verdict.login, used.senders if used else ())
+        self._shared.admissions.note_authentication(verdict.login)
         self._log("ok", name, str(verdict.login), None, used.label if used else None)
         return replies.AUTH_OK
 

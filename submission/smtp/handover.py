@@ -25,7 +25,7 @@ from submission.core.arguments import parse_recipient, parse_sender
 from submission.core.chunks import Chunk
 from submission.core.policy import refuse_app_sender
 from submission.core.replies import Reply
-from submission.core.transaction import Envelope, Peer, Phase, refuse_mail
+from submission.core.transaction import Envelope, Identity, Peer, Phase, Via, refuse_mail
 from submission.core.xclient import Client
 from submission.relay.upstream import RelayError, RelayLostError, RelayUnreachableError, Upstream
 from submission.smtp.answers import Answers
@@ -88,24 +88,24 @@ class Handover:
         if self._open is not None and self._open.is_refused:
             self.end()
 
-    def mail(self, argument: bytes, *, can_start_tls: bool) -> Reply | None:
-        """Open a transaction (RFC 5321 section 4.1.1.2)."""
-        refusal = refuse_mail(self._peer.identity, can_start_tls=can_start_tls)
-        if refusal is not None:
+    def mail(self, argument: bytes, identity: Identity | None, *, can_start_tls: bool) -> Reply | None:
+        """Open a transaction (RFC 5321 section 4.1.1.2) in the name of whoever it is that the client may send for."""
+        refusal = refuse_mail(identity, can_start_tls=can_start_tls)
+        if refusal is not None or identity is None:
             return refusal
         parsed = parse_sender(argument, self._peer.offered)
         if isinstance(parsed, Reply):
             return parsed
         sender, values = parsed
-        identity = self._peer.identity
-        if identity is not None and identity.login and not allows_sender(identity.senders, sender):
+        envelope = Envelope(sender, identity, values)
+        if identity.login and not allows_sender(identity.senders, sender):
             refusal = refuse_app_sender(sender, identity.login)
-            self._log(Outcome(refusal, 0, "sender"), Envelope(sender, values))
+            self._log(Outcome(refusal, 0, "sender"), envelope)
             return refusal
         if parameters.declared_size(values) > self.max_size:
             return replies.MESSAGE_TOO_BIG
-        self._open = _Open(Envelope(sender, values), Upstream(self._shared.pool, self._client))
-        command = b"MAIL FROM:<" + sender.text + b">" + parameters.encode(self._with_submitter(values))
+        self._open = _Open(envelope, Upstream(self._shared.pool, self._client))
+        command = b"MAIL FROM:<" + sender.text + b">" + parameters.encode(self._with_submitter(envelope))
         self._answers.promise(self._open.upstream.send(command), self._take_sender, self._lose)
         return None
 
@@ -123,6 +123,9 @@ class Handover:
         if isinstance(parsed, Reply):
             return parsed
         mailbox, values = parsed
+        refusal = self._shared.admissions.refuse_recipient(envelope.identity, mailbox)
+        if refusal is not None:
+            return refusal
         command = b"RCPT TO:<" + mailbox.text + b">" + parameters.encode(values)
         self._answers.promise(transaction.upstream.send(command), self._take_recipient, self._lose)
         transaction.promised += 1
@@ -181,6 +184,8 @@ class Handover:
                 outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=delivery.is_committed)
             if not outcome.is_open:
                 self._log(outcome, transaction.envelope)
+                if outcome.reply.is_positive:
+                    self._shared.admissions.note_message(transaction.envelope.identity)
                 if outcome.reason:
                     transaction.upstream.abort(outcome.reason)
                 transaction.chunks = None
@@ -210,11 +215,11 @@ class Handover:
         is_hidden = self._settings.policy.hide_client
         return Client(self._peer.user or "", self._peer.address, self._peer.hello, is_hidden=is_hidden)
 
-    def _with_submitter(self, values: parameters.Parameters) -> parameters.Parameters:
-        """The parameters with who submits as we know it, not as the client says (RFC 4954 section 5)."""
-        others = {keyword: value for keyword, value in values.items() if keyword != b"AUTH"}
-        if self._peer.identity is not None and "AUTH" in self._shared.pool.extensions:
-            user = self._peer.identity.user
+    def _with_submitter(self, envelope: Envelope) -> parameters.Parameters:
+        """The parameters with who authenticated, if anybody did, not what the client says (RFC 4954 section 5)."""
+        others = {keyword: value for keyword, value in envelope.parameters.items() if keyword != b"AUTH"}
+        if "AUTH" in self._shared.pool.extensions:
+            user = self._peer.user
             others[b"AUTH"] = addresses.encode_xtext(user) if user else b"<>"
         return others
 
@@ -279,7 +284,7 @@ class Handover:
             extended=bool(peer.offered),
             tls=peer.tls,
             cipher=peer.cipher,
-            authenticated=peer.identity is not None,
+            authenticated=peer.identity is not None,  # by AUTH: RFC 3848 knows of no other way
             utf8=b"SMTPUTF8" in envelope.parameters,
             message_id=f"{peer.session}.{self.messages + 1}",
         )
@@ -287,7 +292,9 @@ class Handover:
         if not self._settings.policy.hide_client:
             hello = peer.hello if _HOST_NAME.fullmatch(peer.hello) else "unknown"
             literal = f"[IPv6:{peer.address}]" if ":" in peer.address else f"[{peer.address or 'local'}]"
-            client = headers.Client(hello, literal, peer.user or "")
+            identity = envelope.identity
+            via = "" if identity.via is Via.AUTH else identity.via.value
+            client = headers.Client(hello, literal, identity.user or "", via)
         return headers.received(hop, self._shared.now(), client)
 
     def _log(self, outcome: Outcome, envelope: Envelope) -> None:
@@ -297,9 +304,9 @@ class Handover:
         logs.event(
             "message",
             result=result,
-            user=peer.user,
+            user=envelope.identity.user,
             ip=peer.address,
-            via=peer.identity.via.value if peer.identity else None,
+            via=envelope.identity.via.value,
             **fields,
             session=peer.session,
             id=f"{peer.session}.{self.messages}",

@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from submission.config.settings import Listen, Settings
 from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
+from submission.smtp.admission import Admissions
 from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
 from submission.smtp.sockets import BACKLOG
@@ -38,6 +39,9 @@ class Shared:
     """The time in the local zone, for Received."""
     penalties: PenaltyTable | None = None
     """None where failed logins have no consequences beyond their session."""
+    admissions: Admissions = field(default_factory=Admissions)
+    shows_dialogue: bool = False
+    """Whether the log has each line of each session, secrets starred."""
 
 
 class Listener:
@@ -53,7 +57,6 @@ class Listener:
         self._sock = sock
         self._sessions = sessions
         self._server: asyncio.Server | None = None
-        self.is_stopped = False
 
     async def start(self) -> None:
         """Accept clients from now on."""
@@ -66,9 +69,13 @@ class Listener:
                 options["cleanup_socket"] = False  # the path is the other workers' too, or systemd's
         self._server = await create(lambda: Session(self), **options)
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the service stops, which a session that begins just now hears from nobody."""
+        return self._sessions.is_ending
+
     def stop(self) -> None:
-        """Accept no more; the sessions go on. One whose connection is on its way to us will know by `is_stopped`."""
-        self.is_stopped = True
+        """Accept no more; the sessions go on."""
         if self._server is not None:
             self._server.close()
 
@@ -107,7 +114,7 @@ class Listener:
         """Count a session in, or log that there is no room."""
         if self._sessions.admit(session, _counted_as(session)):
             return True
-        logs.event("overload", ip=session.peer.address, listener=self.name)
+        logs.warning("overload", ip=session.peer.address, listener=self.name)
         return False
 
 

@@ -14,6 +14,7 @@ shut somebody else out.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import mmap
 import secrets
@@ -73,6 +74,12 @@ class Places:
         self._memory = memoryview(mmap.mmap(-1, workers * ROW * 4)).cast("I")
         self._key = secrets.token_bytes(32)
         self._limits = limits
+
+    def limited(self, limits: Limits) -> Places:
+        """The same places with other limits, for workers who serve beside those who have the former ones."""
+        places = copy.copy(self)
+        places._limits = limits
+        return places
 
     def row(self, worker: int) -> Row:
         """The row of a worker, from 0 on."""

@@ -27,15 +27,17 @@ from submission.core.chunks import parse_chunk
 from submission.core.proxy_header import ProxyHeaderError
 from submission.core.replies import Reply
 from submission.core.sasl import MAX_RESPONSE
-from submission.core.transaction import ORDER, Peer, Phase, refuse_order
+from submission.core.transaction import ORDER, Identity, Peer, Phase, refuse_order
 from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication
 from submission.smtp.chunks import skip
 from submission.smtp.client_certificate import find_user
+from submission.smtp.dialogue import ShownStream
 from submission.smtp.handover import Handover
 from submission.smtp.proxy_header import read_header
 from submission.smtp.stream import BadLineError, ClientGoneError, ClientIdleError, ClientStream, ForeignProtocolError
 from submission.smtp.tls import served_end_point
+from submission.state import StateUnavailableError
 
 if TYPE_CHECKING:
     from submission.smtp.listener import Listener
@@ -101,16 +103,22 @@ class Session(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session, unless there are too many."""
         self.transport = cast("asyncio.Transport", transport)
-        self._stream = ClientStream(self.loop, self.transport, self._settings.limits.command_timeout)
+        self._stream = self._make_stream(self.transport)
         if not self._listener.admit(self):
             self.transport.write(replies.OVERLOADED.encode())
             self.transport.close()
             return
-        self._is_stopping = self._listener.is_stopped  # accepted just before, and told by nobody
+        self._is_stopping = self._listener.is_ending  # accepted just before, and told by nobody
         self._answers = Answers(self._stream)
         self._handover = Handover(self._shared, self.peer, self._stream, self._answers)
         self._authentication = Authentication(self._shared, self.peer, self._stream, self._answers)
         self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def _make_stream(self, transport: asyncio.Transport) -> ClientStream:
+        timeout = self._settings.limits.command_timeout
+        if self._shared.shows_dialogue:
+            return ShownStream(self.loop, transport, timeout, self.peer.session)
+        return ClientStream(self.loop, transport, timeout)
 
     def data_received(self, data: bytes) -> None:
         """Buffer what arrived."""
@@ -370,7 +378,18 @@ class Session(SMTP):
         refusal = await self._authentication.recognize()
         if refusal is not None:
             return self._heed(refusal)
-        return self._handover.mail(argument, can_start_tls=self._can_start_tls)
+        try:
+            identity = self.peer.identity or await self._admit()
+        except StateUnavailableError as error:
+            logs.failure("state-unavailable", error, session=self.peer.session)
+            return replies.AUTH_UNAVAILABLE
+        return self._handover.mail(argument, identity, can_start_tls=self._can_start_tls)
+
+    async def _admit(self) -> Identity | None:
+        """As whom a client may send that didn't authenticate: asked anew each time, for it may be over."""
+        if not self._listener.settings.pop_before_smtp:
+            return None
+        return await self._shared.admissions.identify(self.peer.address)
 
     def _heed(self, reply: Reply) -> Reply:
         """End where the reply says that there were too many failed logins."""

@@ -11,6 +11,8 @@ from submission.smtp.places import Row
 if TYPE_CHECKING:
     from submission.smtp.session import Session
 
+LATECOMERS = 1.0
+"""Seconds for connections that were accepted, and are on their way to becoming sessions, when nobody is any more."""
 LAST_WORDS = 1.0
 """Seconds that clients have for taking our goodbye when the service ends."""
 
@@ -23,6 +25,8 @@ class Sessions:
         self._all: set[Session] = set()
         self._empty = asyncio.Event()
         self._empty.set()
+        self.is_ending = False
+        """Whether the service stops: who comes in now is told so."""
 
     def admit(self, session: Session, network: str) -> bool:
         """Count a session in, or say that there is no room."""
@@ -41,8 +45,14 @@ class Sessions:
         if not self._all:
             self._empty.set()
 
+    async def wait(self) -> None:
+        """Wait until all have ended by themselves, those too whose connections were just being accepted."""
+        await asyncio.sleep(LATECOMERS)
+        await self._empty.wait()
+
     async def drain(self, seconds: float) -> None:
         """Let transactions end, for as long as `seconds`; then end the sessions that are left."""
+        self.is_ending = True
         for session in tuple(self._all):
             session.stop()
         try:

@@ -12,6 +12,7 @@ once, whatever process is killed when.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,7 @@ from submission.state.copies import Copy
 GRANT, POSITION, RELIANCE = "grant", "position", "reliance"
 REMEMBERED = 400 * 86400.0
 """Seconds after a user's last login by POP or IMAP, or message, that their reliance is remembered."""
+HOUR = 3600.0
 FOREVER = 4e9
 """The end of an entry that has none."""
 
@@ -63,10 +65,24 @@ class GrantTable:
         self._grants = Grants(limit)
         self._dropped: list[Grant] = []
         self._copy = Copy(state, GRANT, self._take_in)
+        self._reliances: dict[str, Reliance] = {}
+        self._reliance_copy = Copy(state, RELIANCE, self._take_reliances_in)
+        self.changes = 0
+        """How often the table was seen to change; a grant that ended is seen by `catch_up`."""
+
+    async def catch_up(self) -> None:
+        """Take in what is new, and let go of what has ended."""
+        await self._copy.catch_up()
+        with self._copy.lock:
+            self._sweep()
 
     async def find(self, address: str) -> Grant | None:
         """The grant that an address has now."""
         await self._copy.catch_up()
+        return self._grants.find(address, time.time())
+
+    def recall(self, address: str) -> Grant | None:
+        """The grant that an address had when the table was last asked, if it is still good."""
         return self._grants.find(address, time.time())
 
     def grants(self) -> list[Grant]:
@@ -114,16 +130,18 @@ class GrantTable:
         now = time.time()
         self._note(user, lambda known: replace(known, messages=known.messages + 1, last_message=now))
 
-    def note_authentication(self, user: str) -> None:
-        """Know that a user can authenticate, if they are one who had a grant. Blocks."""
-        now = time.time()
-        self._note(user, lambda known: replace(known, authenticated=now))
+    async def note_authentication(self, user: str) -> None:
+        """Know that a user can authenticate, if they are one who had a grant; once an hour is often enough."""
+        await self._reliance_copy.catch_up()
+        known, now = self._reliances.get(user), time.time()
+        if known is not None and (known.authenticated <= known.last_message or now - known.authenticated > HOUR):
+            await asyncio.to_thread(self._note, user, lambda each: replace(each, authenticated=now))
 
     def reliances(self) -> list[Reliance]:
         """All users who had a grant, the last login first. Blocks."""
-        _, entries = self._state.changes(RELIANCE, None)
-        known = [reliance for entry in entries if (reliance := _decode_reliance(entry)) is not None]
-        return sorted(known, key=lambda each: each.last, reverse=True)
+        self._reliance_copy.read()
+        with self._reliance_copy.lock:
+            return sorted(self._reliances.values(), key=lambda each: each.last, reverse=True)
 
     def _note(self, user: str, change: Callable[[Reliance], Reliance]) -> None:
         def note(transaction: Transaction) -> None:
@@ -157,8 +175,21 @@ class GrantTable:
             else:
                 address, _, user = entry.key.partition(" ")
                 self._grants.remove(address, user)
-        for _ in self._grants.sweep(now):
-            pass
+        self.changes += bool(entries)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        self.changes += len(list(self._grants.sweep(time.time())))
+
+    def _take_reliances_in(self, entries: list[Entry], is_all: bool) -> None:
+        if is_all:
+            self._reliances.clear()
+        for entry in entries:
+            reliance = _decode_reliance(entry)
+            if reliance is not None:
+                self._reliances[entry.key] = reliance
+            else:
+                self._reliances.pop(entry.key, None)
 
 
 def _merge(logins: Iterable[Grant]) -> dict[str, Grant]:

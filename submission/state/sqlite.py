@@ -192,7 +192,7 @@ def _create(path: Path) -> None:
 
 
 def _put_aside(path: Path) -> None:
-    logs.event("state-damaged", file=str(path), aside=f"{path}.damaged")
+    logs.warning("state-damaged", file=str(path), aside=f"{path}.damaged")
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         with contextlib.suppress(FileNotFoundError):
             name.rename(f"{name}.damaged")

@@ -95,7 +95,8 @@ def test_an_identity_does_not_change() -> None:
 
 
 def test_envelopes_share_nothing() -> None:
-    first, second = Envelope(NULL), Envelope(NULL)
+    anybody = Identity(Via.STATIC, None)
+    first, second = Envelope(NULL, anybody), Envelope(NULL, anybody)
     first.parameters[b"SIZE"] = b"1"
     assert second.parameters == {}
     assert second.recipients == 0

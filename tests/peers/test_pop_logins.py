@@ -1,7 +1,6 @@
 """Logins to a real Dovecot, and what its log says of them.
 
-Its clients are all on this host; XCLIENT and IMAP's ID, which it believes on loopback, give them other addresses. All
-names may log in, and hold any character: those of strangers with an account of their own making.
+Its clients are all on this host; XCLIENT and IMAP's ID, which it believes on loopback, give them other addresses.
 """
 
 from __future__ import annotations
@@ -9,57 +8,16 @@ from __future__ import annotations
 import base64
 import itertools
 import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from submission.core.poplog.reader import Reader
 from submission.core.poplog.registry import FORMATS
-from tests.support import programs
-from tests.support.network import PATIENCE, free_ports, wait_until_accepting
+from tests.support.dovecot import PASSWORD, dovecot
+from tests.support.network import PATIENCE
 from tests.support.poplog import shown
 from tests.support.server import public_folder
 
-CONFIGURATION = """\
-base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = {folder}/log
-protocols = pop3 imap
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
-login_trusted_networks = 127.0.0.0/8
-mail_location = maildir:{folder}/mail
-auth_username_chars =
-auth_username_format = %u
-auth_verbose = yes
-auth_failure_delay = 0
-service anvil {{
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-passdb {{
-  driver = static
-  args = password=secret
-}}
-userdb {{
-  driver = static
-  args = uid=nobody gid=nogroup home={folder}/mail
-}}
-service pop3-login {{
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-}}
-service imap-login {{
-  inet_listener imap {{
-    port = {imap}
-  }}
-}}
-"""
 FORGED = "x>, method=PLAIN, rip=203.0.113.66, lip=192.0.2.1, mpid=1, session=<a"
 PLAIN_NAMES = ("joe", "joe@example.com", "joe smith", FORGED)
 """Logged as they are; Dovecot masks control characters and cuts at 80 octets."""
@@ -70,26 +28,6 @@ NAMES = (
     "y" * 200 + FORGED,
 )
 ADDRESSES = ("198.51.100.23", "2001:db8::50")
-
-
-@contextmanager
-def dovecot(folder: Path) -> Iterator[dict[str, int]]:
-    """One that runs for as long as the context lasts: its ports by protocol. Its log is whole after that."""
-    programs.require("dovecot")
-    programs.require_file(Path("/usr/lib/dovecot/pop3-login"), "dovecot-pop3d")
-    programs.require_file(Path("/usr/lib/dovecot/imap-login"), "dovecot-imapd")
-    (folder / "mail").mkdir()
-    (folder / "mail").chmod(0o777)
-    ports = dict(zip(("pop3", "imap"), free_ports(2), strict=True))
-    file = folder / "dovecot.conf"
-    file.write_text(CONFIGURATION.format(folder=folder, **ports))
-    with subprocess.Popen(["dovecot", "-F", "-c", str(file)]) as process:
-        try:
-            for port in ports.values():
-                wait_until_accepting(port, lambda: process.poll() is None)
-            yield ports
-        finally:
-            process.terminate()
 
 
 def log_in(port: int, protocol: str, name: str, password: str, address: str) -> bool:
@@ -121,7 +59,7 @@ def test_logins() -> None:
     with public_folder() as folder:
         with dovecot(folder) as ports:
             for address, (protocol, port), name in itertools.product(ADDRESSES, ports.items(), NAMES):
-                if log_in(port, protocol, name, "secret", address):
+                if log_in(port, protocol, name, PASSWORD, address):
                     wanted.append((name, address, protocol))
         told = logins(folder)
     assert len(wanted) >= 4 * len(PLAIN_NAMES)

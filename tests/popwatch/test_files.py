@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import itertools
+import json
 import lzma
 import os
 import shutil
@@ -13,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from submission.popwatch import files
+from submission.popwatch import opened
 from submission.popwatch.files import LogFile, expand
 
 
@@ -165,7 +167,7 @@ def test_only_whole_lines_and_none_that_is_endless(path: Path) -> None:
         file.write(b" and half\n" + b"x" * (3 << 20))
         file.flush()
         assert drain(log) == ["half and half"]
-        file.write(b"tail\nnext\n" + b"y" * (files.MAX_LINE + 1) + b"\nlast\n")
+        file.write(b"tail\nnext\n" + b"y" * (opened.MAX_LINE + 1) + b"\nlast\n")
         file.flush()
         assert drain(log) == ["next", "last"]
     log.close()
@@ -180,6 +182,135 @@ def test_cut_off_and_written_beyond_the_place(path: Path) -> None:
     log.close()
 
 
+TORN = "Nov 21 02:20:00 mail dovecot: imap-login: Disconnected: Aborted login (auth failed): user=<"
+REST = "Nov 21 02:20:00 mail dovecot: pop3-login: Login: user=<joe>, method=PLAIN, rip=203.0.113.66, lip=192.0.2.1"
+"""A failed login, of somebody whose name begins like the line of a good one. The line was torn just before it."""
+
+
+def tear(path: Path) -> None:
+    with path.open("a") as file:
+        file.write(TORN)
+
+
+def cut_off_and_compress(path: Path) -> None:
+    copy_and_cut_off(path)
+    copy = path.with_name(f"{path.name}.1")
+    copy.with_name(f"{copy.name}.gz").write_bytes(gzip.compress(copy.read_bytes()))
+    copy.unlink()
+
+
+CUTS = {
+    "copytruncate": copy_and_cut_off,
+    "copytruncate and compress": cut_off_and_compress,
+    "truncate": lambda path: os.truncate(path, 0),
+}
+
+
+@pytest.mark.parametrize("before", [["one"], []])
+@pytest.mark.parametrize("cut", CUTS)
+def test_the_rest_of_a_line_that_was_torn_by_a_cut_is_no_line(path: Path, cut: str, before: list[str]) -> None:
+    append(path, *before)
+    tear(path)
+    log = LogFile(path)
+    assert drain(log) == before
+    CUTS[cut](path)
+    assert drain(log) == []
+    append(path, REST, "two")
+    assert drain(log) == ["two"]
+    log.close()
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_torn_line_that_was_whole_before_the_cut_leaves_no_rest(path: Path, cut: str) -> None:
+    append(path, "one")
+    tear(path)
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    append(path, "")
+    assert drain(log) == [TORN]
+    CUTS[cut](path)
+    append(path, "two")
+    assert drain(log) == ["two"]
+    log.close()
+
+
+@pytest.mark.parametrize("cut", ["copytruncate", "copytruncate and compress"])
+def test_the_rest_of_a_torn_line_is_none_after_restarts_either(path: Path, cut: str) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    position = position_of(log)
+    log.close()
+    append(path, "two")
+    tear(path)
+    CUTS[cut](path)
+    log = LogFile(path, position)
+    batch = log.read()
+    assert batch is not None
+    assert batch.lines == [b"two"]
+    log.close()
+    append(path, REST, "three")
+    assert read_all(path, batch.position) == ["three"]
+
+
+def test_a_line_that_is_torn_by_a_rename_is_whole_in_the_old_file(path: Path) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    with path.open("a") as writer:
+        writer.write("two and ")
+        writer.flush()
+        assert drain(log) == ["one"]
+        rename(path)
+        append(path, "three")
+        assert drain(log) == ["three"]
+        writer.write("a half\n")
+        writer.flush()
+        assert drain(log) == ["two and a half"]
+    log.close()
+
+
+def test_the_end_of_an_endless_line_is_no_line_after_a_restart(path: Path) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    with path.open("a") as file:
+        file.write("x" * (opened.MAX_LINE + 1))
+    assert drain(log) == []
+    position = position_of(log)
+    log.close()
+    append(path, REST, "two")
+    assert read_all(path, position) == ["two"]
+
+
+@pytest.mark.parametrize("lines", [["two"], ["another line, longer than what was there before it"]])
+def test_a_new_file_that_got_the_old_ones_number_is_read_from_its_start(path: Path, lines: list[str]) -> None:
+    append(path, "one of the lines")
+    log = LogFile(path)
+    assert drain(log) == ["one of the lines"]
+    [[device, inode, *mark]], heads = json.loads(position_of(log))
+    log.close()
+    path.unlink()
+    append(path, *lines)
+    assert read_all(path, json.dumps([[[device, path.stat().st_ino, *mark]], heads])) == lines
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", gzip.compress(b"one\n")[:12], gzip.compress(b"x" * 99)[:-9] + b"zz"]
+)
+def test_what_is_broken_beside_it_does_no_harm(path: Path, content: bytes) -> None:
+    path.with_name("mail.log.1.gz").write_bytes(content)
+    path.touch()
+    log = LogFile(path)
+    assert drain(log) == []
+    append(path, "one")
+    assert drain(log) == ["one"]
+    position = position_of(log)
+    log.close()
+    os.truncate(path, 0)
+    append(path, "two")
+    assert read_all(path, position) == ["two"]
+
+
 NO_PLACES = [
     "x",
     "[]",
@@ -187,8 +318,9 @@ NO_PLACES = [
     "[1]",
     "[[1],[]]",
     "[[[1,2,3,4]],[]]",
-    '[[[1,2,3,"zz",0,""]],[]]',
-    '[[[1,2,9,"6162",0,""]],[]]',
+    '[[[1,2,3,"zz",0,"",false]],[]]',
+    '[[[1,2,9,[2,"6162"],0,[0,""],false]],[[1,2,3]]]',
+    '[[[1,2,9,[2,"6162"],0,[0,""],false]],[]]',
 ]
 
 
@@ -232,7 +364,7 @@ def test_a_file_that_may_not_be_read_is_told_once(path: Path, logged: Callable[[
 
 
 class Rotations(RuleBasedStateMachine):
-    """Any order of writing, rotating, reading and starting anew."""
+    """Any order of writing, rotating, reading and starting anew; some lines are written in two halves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,14 +373,38 @@ class Rotations(RuleBasedStateMachine):
         self.path = self.folder / "mail.log"
         self.path.touch()
         self.count = self.turns = 0
+        self.writer: IO[str] | None = None  # who has written half a line
+        self.is_torn = False  # whether that half was cut off
         self.tick(self.path)
         self.log = LogFile(self.path)
         self.position = ""
         self.written: list[str] = []
         self.seen: list[str] = []
 
+    @rule()
+    def write_half(self) -> None:
+        if self.writer is None:
+            self.count += 1
+            self.writer = self.path.open("a", buffering=1)
+            os.write(self.writer.fileno(), f"line {self.count} ".encode())
+            self.tick(self.path)
+            self.is_torn = False
+
+    @rule()
+    def write_other_half(self) -> None:
+        if self.writer is not None:
+            rest = f"that was written in halves, the {self.count}th"
+            self.writer.write(f"{rest}\n")
+            self.turns += 1
+            os.utime(self.writer.fileno(), (self.turns, self.turns))
+            self.writer.close()
+            self.writer = None
+            if not self.is_torn:
+                self.written.append(f"line {self.count} {rest}")
+
     @rule(lines=st.integers(1, 3))
     def write(self, lines: int) -> None:
+        self.write_other_half()
         for _ in range(lines):
             self.count += 1
             line = f"line {self.count} of those that are written"
@@ -273,6 +429,8 @@ class Rotations(RuleBasedStateMachine):
     def rotate(self, kind: str) -> None:
         if kind == "copytruncate" and not self.path.stat().st_size:
             return
+        if kind == "gzip":
+            self.write_other_half()  # or nobody would see what is written after it was compressed
         for number in range(60, 0, -1):
             for suffix in ("", ".gz"):
                 old = self.folder / f"mail.log.{number}{suffix}"
@@ -281,6 +439,7 @@ class Rotations(RuleBasedStateMachine):
         ROTATIONS[kind](self.path)
         if kind == "copytruncate":
             self.tick(self.folder / "mail.log.1")
+            self.is_torn = True
         self.tick(self.path)
 
     @rule()
@@ -294,6 +453,8 @@ class Rotations(RuleBasedStateMachine):
         assert len(self.seen) == len(set(self.seen))
 
     def teardown(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
         while (batch := self.log.read()) is not None:
             self.seen += [line.decode() for line in batch.lines]  # type: ignore[union-attr]
         self.log.close()

@@ -1,45 +1,45 @@
-import asyncio
 import socket
+import threading
 import time
 from pathlib import Path
 
 from submission.popwatch.watcher import Watcher
 
 
-async def test_all_sources_are_heard_soon_and_a_restart_goes_on_behind(tmp_path: Path) -> None:
+def test_all_sources_are_heard_soon_and_a_restart_goes_on_behind(tmp_path: Path) -> None:
     one, two, log = tmp_path / "one.log", tmp_path / "two.log", tmp_path / "socket"
     one.write_text("first\n")
     sources = [f"{tmp_path}/*.log", f"syslog:{log}"]
     watcher = Watcher(sources, {})
-    batches = watcher.batches()
+    batches = watcher.batches(threading.Event())
     seen: dict[str, list[object]] = {}
     positions: dict[str, str] = {}
 
-    async def until(source: str, line: bytes) -> float:
+    def until(source: str, line: bytes) -> float:
         begin = time.monotonic()
         while line not in seen.get(source, []):
-            batch = await asyncio.wait_for(anext(batches), 20)
+            batch = next(batches)
             seen.setdefault(batch.source, []).extend(batch.lines)
             positions[batch.source] = batch.position
         return time.monotonic() - begin
 
-    await until(str(one), b"first")
+    until(str(one), b"first")
     with one.open("a") as file:
         file.write("second\n")
-    assert await until(str(one), b"second") < 2  # a tenth of a second, on a machine that does nothing else
+    assert until(str(one), b"second") < 2  # a tenth of a second, on a machine that does nothing else
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"third", str(log))
-    await until(f"syslog:{log}", b"third")
-    await batches.aclose()
+    until(f"syslog:{log}", b"third")
+    batches.close()
     watcher.close()
     with one.open("a") as file:
         file.write("fourth\n")
     two.write_text("fifth\n")
     seen.clear()
     watcher = Watcher(sources, positions)
-    batches = watcher.batches()
-    await until(str(one), b"fourth")
-    await until(str(two), b"fifth")
+    batches = watcher.batches(threading.Event())
+    until(str(one), b"fourth")
+    until(str(two), b"fifth")
     assert seen[str(one)] == [b"fourth"]
-    await batches.aclose()
+    batches.close()
     watcher.close()

@@ -23,7 +23,8 @@ from submission.service.errors import StartError
 from submission.service.supervisor import Supervisor
 
 def serve(station):
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda *_: os._exit(0))
     station.unblock_signals()
     station.announce()
     os.read(station.lifeline, 1)
@@ -60,8 +61,25 @@ def wait_second(station):
 logs.configure("logfmt", sys.stdout)
 print("ready", flush=True)
 sock = socket.create_server(("127.0.0.1", 0))
-work, patience = globals()[sys.argv[1]], float(sys.argv[2])
-supervisor = Supervisor(2, work, sockets=[sock], forget=lambda number: None, patience=patience)
+
+class Crew:
+    count = 2
+    def __init__(self, *names):
+        self.work, self.names, self.sockets = globals()[names[0]], names[1:], [sock]
+    def begin(self):
+        pass
+    def renew(self):
+        if not self.names:
+            raise StartError("no more of them", 78)
+        return Crew(*self.names)
+
+def report(begun, reason):
+    if reason:
+        print("reported", reason, reason.code, flush=True)
+
+supervisor = Supervisor(
+    Crew(*sys.argv[1].split(",")), rows=5, forget=lambda row: None, patience=float(sys.argv[2]), report=report
+)
 try:
     supervisor.run(lambda: print("all ready", flush=True))
 except StartError as error:

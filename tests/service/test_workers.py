@@ -191,12 +191,3 @@ def test_workers_whose_supervisor_is_killed_end(installation: Server, events: Ev
         wait_until(lambda: not any(map(is_alive, clients)))
     assert {event["pid"] for event in events.all("supervisor-gone")} == set(map(str, clients))
     assert installation.stop() == -signal.SIGKILL
-
-
-def test_sighup_reaches_all_and_ends_nothing(server: Server, events: Events) -> None:
-    with clients_of_each(server) as clients:
-        os.kill(server.pid, signal.SIGHUP)
-        wait_until(lambda: len(events.all("reloaded")) == 2)
-        assert {event["pid"] for event in events.all("reloaded")} == set(map(str, clients))
-        for client in (client for of_worker in clients.values() for client in of_worker):
-            assert client.say("NOOP").startswith(b"250 ")

@@ -136,7 +136,7 @@ def test_an_entry_that_is_not_of_our_making_grants_nothing(state: SqliteState) -
         assert table.grants() == []
 
 
-def test_how_much_a_user_relies_on_it_is_remembered_when_the_grants_have_gone(
+async def test_how_much_a_user_relies_on_it_is_remembered_when_the_grants_have_gone(
     state: SqliteState, elsewhere: GrantTable
 ) -> None:
     table = GrantTable(state)
@@ -144,8 +144,8 @@ def test_how_much_a_user_relies_on_it_is_remembered_when_the_grants_have_gone(
     table.record([replace(JOE, address="192.0.2.51", first=NOW - 50, last=NOW + 7, protocol="imap", server="courier")])
     elsewhere.note_message("joe@example.com")
     elsewhere.note_message("joe@example.com")
-    elsewhere.note_authentication("eve@example.com")
-    elsewhere.note_authentication("stranger@example.com")
+    await elsewhere.note_authentication("eve@example.com")
+    await elsewhere.note_authentication("stranger@example.com")
     elsewhere.note_message("stranger@example.com")
     state.sweep(NOW + 2 * NOTICED)
     joe, eve = table.reliances()

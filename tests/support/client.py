@@ -18,11 +18,17 @@ Departure = Literal["close", "reset", "half-close"]
 class Client:
     """One connection to the service, its greeting read; `with` closes it."""
 
-    def __init__(self, server: Server, kind: str = "implicit") -> None:
-        """`kind` is that of the listener; on one with STARTTLS, nothing is encrypted until `start_tls`."""
+    def __init__(self, server: Server, kind: str = "implicit", proxied_for: str = "") -> None:
+        """`kind` is that of the listener; on one with STARTTLS, nothing is encrypted until `start_tls`.
+
+        `proxied_for` is the address that a balancer has the client come from, on a listener for balancers.
+        """
         self._server = server
         self._socket = server.connect(kind)
         self._socket.settimeout(PATIENCE)
+        if proxied_for:
+            family, ours = ("TCP6", "2001:db8::1") if ":" in proxied_for else ("TCP4", "192.0.2.1")
+            self._socket.sendall(f"PROXY {family} {proxied_for} {ours} 49152 587\r\n".encode())
         self._stream = self._socket.makefile("rb")
         self.greeting = self.reply()
 

@@ -53,14 +53,29 @@ class Server:
         kinds = KINDS + BALANCED_KINDS
         self.ports = dict(zip(kinds, free_ports(len(kinds)), strict=True))
         self.configuration = folder / "submission.toml"
+        self.options: Sequence[str] = ()
+        """Further words behind `submission serve`."""
         self._launcher = launcher
         self._log = folder / "log"
         self._process: subprocess.Popen[str] | None = None
         (folder / "state").mkdir(mode=0o700)
         write_certificates(folder, ["localhost", "127.0.0.1", HOSTNAME])
-        table = _merge(self._defaults(relay), settings or {})
-        self.configuration.write_text(_toml(table))
+        self._table = _merge(self._defaults(relay), settings or {})
+        self.configure({})
         self._give_away()
+
+    def configure(self, changes: Settings) -> None:
+        """Write the configuration with these changes against that of the beginning."""
+        self.configuration.write_text(_toml(_merge(self._table, changes)))
+
+    def listener(self, kind: str, port: int | None = None) -> Settings:
+        """The table of a listener, as it is unless told."""
+        return _listener(kind, port or self.ports[kind])
+
+    def reload(self) -> subprocess.CompletedProcess[str]:
+        """Have it reload, as an admin does it."""
+        command = [sys.executable, "-m", "submission", "reload", "-c", str(self.configuration)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
     @property
     def certificate_authority(self) -> Path:
@@ -101,10 +116,10 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
-        command = [*self._launcher, sys.executable, "-m", "submission", "serve", "-c", str(self.configuration)]
+        serve = [sys.executable, "-m", "submission", "serve", "-c", str(self.configuration), *self.options]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                [*self._launcher, *serve], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
             )
         if not self._is_ready(self._process):
             self.stop()

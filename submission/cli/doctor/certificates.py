@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from submission.cli.check import EXPIRES_SOON
+from submission.cli.check.certificates import EXPIRES_SOON
 from submission.cli.doctor.conversation import ConversationError, HandshakeError
 from submission.cli.doctor.doors import Door, tolerant
 from submission.cli.doctor.verdict import Verdict

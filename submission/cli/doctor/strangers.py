@@ -14,9 +14,9 @@ from submission.cli.doctor.conversation import Conversation, ConversationError
 from submission.cli.doctor.doors import Door
 from submission.cli.doctor.verdict import Verdict
 from submission.config import Settings
-from submission.core.admission import Admission
 from submission.core.replies import Reply
 from submission.core.transaction import Via
+from submission.smtp.admission import find_admission
 
 CLEAR, ENCRYPTED = "stranger without TLS", "stranger under TLS"
 
@@ -136,9 +136,7 @@ def _judge(door: Door, settings: Settings, tried: str, haul: _Haul) -> Verdict:
 
 def _entitlement(door: Door, settings: Settings, client: str) -> Via | None:
     """By which of the admin's lists an address may send."""
-    pop = settings.pop_before_smtp
-    if not (pop.enabled and door.listen.pop_before_smtp):
+    if not (settings.pop_before_smtp.enabled and door.listen.pop_before_smtp):
         return None
-    domains = frozenset(domain.lower() for domain in pop.relay_domains)
-    identity = Admission(settings.auth.realm, pop.static, pop.deny, (), domains).identify(client, None)
+    identity = find_admission(settings).identify(client, None)
     return identity.via if identity else None

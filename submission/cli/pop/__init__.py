@@ -5,13 +5,16 @@ from __future__ import annotations
 import click
 
 from submission.cli.pop.detect import detect
+from submission.cli.pop.importing import import_table
+from submission.cli.pop.report import report
+from submission.cli.pop.table import add, list_grants, remove
 from submission.cli.pop.test import test
 
 
 @click.group()
 def pop() -> None:
-    """See what a log of POP and IMAP logins holds. The service makes no use of it in this version."""
+    """Who may send for having just read mail: the table, and the logs that it follows from."""
 
 
-for command in (test, detect):
+for command in (list_grants, add, remove, import_table, report, test, detect):
     pop.add_command(command)

@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from submission.cli.check import Finding, examine
+from submission.cli.check import examine
+from submission.cli.check.findings import Finding
 from submission.cli.main import commands
 from submission.config import load
 from submission.core.databases import berkeley_db

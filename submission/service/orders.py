@@ -1,0 +1,39 @@
+"""What the supervisor tells its children: to stop, by a signal or by being gone, and to make way for successors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass, field
+
+from submission import logs
+from submission.service.supervisor import RETIRE, Station
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Each is set when it is given."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    retire: asyncio.Event = field(default_factory=asyncio.Event)
+    """Accept nobody any more, for others do; serve those who are there for as long as they like."""
+
+
+def heed(station: Station) -> Orders:
+    """Take orders from now on, in the running event loop."""
+    loop = asyncio.get_running_loop()
+    orders = Orders()
+
+    def notice_its_end() -> None:
+        loop.remove_reader(station.lifeline)
+        logs.warning("supervisor-gone", pid=os.getpid())
+        orders.stop.set()
+
+    loop.add_reader(station.lifeline, notice_its_end)
+    loop.add_signal_handler(signal.SIGTERM, orders.stop.set)
+    loop.add_signal_handler(RETIRE, orders.retire.set)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all, and the supervisor decides
+        signal.signal(number, signal.SIG_IGN)
+    station.unblock_signals()
+    return orders

@@ -1,0 +1,102 @@
+"""Real logrotate, again and again, of files that rsyslogd writes logins into all the while: each counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from submission.core.poplog.reader import Reader
+from submission.core.poplog.registry import FORMATS
+from submission.popwatch.watcher import Watcher
+from tests.support import programs
+from tests.support.network import PATIENCE
+from tests.support.rsyslog import Rsyslog, rsyslog
+from tests.support.server import public_folder
+
+LOGINS = 3000
+ROTATIONS = 12
+FORM = "rfc3164"
+WAYS = {
+    "create": "create",
+    "create and compress": "create\ncompress",
+    "create, compress later": "create\ncompress\ndelaycompress",
+    "dates": "create\ndateext\ndateformat -%s",
+    "copytruncate": "copytruncate",
+    "copytruncate and compress": "copytruncate\ncompress",
+}
+LOST_WITH_COPYTRUNCATE = 60
+"""Logins that may be written between the copy and the cut, and are lost to everybody: logrotate(8) says so."""
+
+
+@pytest.fixture
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rsyslog]:
+    with public_folder() as folder, rsyslog(folder / "log", folder / "socket") as log:
+        yield log
+
+
+def say_logins(log: Rsyslog, done: threading.Event) -> None:
+    """As Dovecot's log process would, each login of another user."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.connect(str(log.folder.parent / "socket"))
+        for number in range(LOGINS):
+            text = f"imap-login: Login: user=<user{number}>, method=PLAIN, rip=198.51.100.23, lip=192.0.2.1, mpid=1"
+            sock.send(f"<22>Nov 21 02:20:00 dovecot: {text}".encode())
+            if number % 10 == 0:
+                time.sleep(0.01)  # the pace of a busy server
+    done.set()
+
+
+def rotate(log: Rsyslog, way: str, done: threading.Event) -> None:
+    """Let logrotate do it as often as it can, as Debian's own configuration for rsyslog does."""
+    folder = log.folder / "rotation"
+    folder.mkdir()
+    hang_up = "" if "copytruncate" in way else f"postrotate\nkill -HUP {log.pid}\nendscript\n"
+    configuration = folder / "logrotate.conf"
+    configuration.write_text(f"{log.path(FORM)} {{\nrotate 100\nmissingok\n{WAYS[way]}\n{hang_up}}}\n")
+    configuration.chmod(0o644)
+    command = ["logrotate", "--force", "--state", str(folder / "state"), str(configuration)]
+    while not done.wait(0.05):
+        subprocess.run(command, check=True)
+
+
+async def count(log: Rsyslog, done: threading.Event) -> Counter[str]:
+    """How often each login was seen, until there are no more."""
+    reader, users = Reader(FORMATS.values()), Counter[str]()
+    with contextlib.closing(Watcher([str(log.path(FORM))], {})) as watcher:
+        batches = watcher.batches()
+        while True:
+            try:
+                async with asyncio.timeout(1.0 if done.is_set() else PATIENCE):
+                    batch = await anext(batches)
+            except TimeoutError:
+                return users
+            users.update(login.user for line in batch.lines if (login := reader.feed(line, time.time())))
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_each_login_counts_once_while_logrotate_works(log: Rsyslog, way: str) -> None:
+    programs.require("logrotate", "gzip")
+    done = threading.Event()
+    threads = [
+        threading.Thread(target=say_logins, args=(log, done)),
+        threading.Thread(target=rotate, args=(log, way, done)),
+    ]
+    for thread in threads:
+        thread.start()
+    users = await count(log, done)
+    for thread in threads:
+        thread.join()
+    print(way, len(users), len(list(log.folder.glob(f"{FORM}*"))))
+    assert max(users.values()) == 1
+    assert len(users) == LOGINS

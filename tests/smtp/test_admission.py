@@ -1,0 +1,99 @@
+"""Who may send without AUTH, as the sessions ask; the rules themselves are tests/core/test_admission.py's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from submission.config import load
+from submission.core.addresses import Login
+from submission.core.grants import Grant
+from submission.core.transaction import Identity, Via
+from submission.smtp import admission
+from submission.smtp.admission import Admissions, open_admissions
+from submission.state.grants import GrantTable
+from submission.state.sqlite import SqliteState
+
+JOE = Login("joe", "example.com")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[GrantTable]:
+    state = SqliteState(tmp_path / "state.db")
+    yield GrantTable(state)
+    state.close()
+
+
+def opened(folder: Path, table: GrantTable, text: str = "") -> Admissions:
+    path = folder / "submission.toml"
+    path.write_text(
+        f'hostname = "mail.example.com"\n[auth]\nrealm = "example.com"\n[[listen]]\naddress = "127.0.0.1:1"\n'
+        f'tls = "none"\n[pop_before_smtp]\nenabled = true\n{text}'
+    )
+    return open_admissions(load(path), table)
+
+
+def grant(address: str = "192.0.2.50") -> Grant:
+    now = time.time()
+    return Grant(address, str(JOE), "pop3", "dovecot", now, now, now + 600)
+
+
+async def test_nobody_may_where_nothing_is_set(table: GrantTable) -> None:
+    table.record([grant()])
+    assert await Admissions().identify("192.0.2.50") is None
+    assert Admissions().recall("192.0.2.50") is None
+
+
+async def test_who_has_read_mail_may_as_himself(tmp_path: Path, table: GrantTable) -> None:
+    admissions = opened(tmp_path, table)
+    table.record([grant()])
+    assert await admissions.identify("192.0.2.50") == Identity(Via.POP, JOE)
+    assert admissions.recall("192.0.2.50") == Identity(Via.POP, JOE)
+    assert await admissions.identify("192.0.2.51") is None
+    assert await admissions.identify("") is None
+
+
+async def test_static_hosts_by_name_count_once_their_addresses_are_known(
+    tmp_path: Path, table: GrantTable, logged: Callable[[], list[dict[str, object]]]
+) -> None:
+    admissions = opened(tmp_path, table, 'static = ["192.0.2.0/24", "localhost", "no-such-host.invalid"]\n')
+    assert await admissions.identify("127.0.0.1") is None
+    await admissions.look_up()
+    assert await admissions.identify("127.0.0.1") == Identity(Via.STATIC, None)
+    assert await admissions.identify("192.0.2.1") == Identity(Via.STATIC, None)
+    assert [event["host"] for event in logged() if event["event"] == "static-unknown"] == ["no-such-host.invalid"]
+
+
+async def test_what_a_name_meant_stays_while_it_cannot_be_found(
+    tmp_path: Path, table: GrantTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admissions = opened(tmp_path, table, 'static = ["localhost"]\n')
+    await admissions.look_up()
+
+    def fail(name: str) -> frozenset[object]:
+        raise OSError("no name server")
+
+    monkeypatch.setattr(admission, "_addresses", fail)
+    monkeypatch.setattr(admission, "LOOKUP", 0.0)
+    admissions._due = 0.0
+    await admissions.look_up()
+    assert await admissions.identify("127.0.0.1") == Identity(Via.STATIC, None)
+
+
+async def test_what_retires_it_is_noted(tmp_path: Path, table: GrantTable) -> None:
+    admissions = opened(tmp_path, table)
+    table.record([grant()])
+    admissions.note_message(Identity(Via.POP, JOE))
+    admissions.note_message(Identity(Via.AUTH, JOE))
+    admissions.note_message(Identity(Via.STATIC, None))
+    await admissions.settle()
+    (reliance,) = table.reliances()
+    assert (reliance.messages, reliance.authenticated) == (1, 0)
+    admissions.note_authentication(JOE)
+    admissions.note_authentication(Login("eve", "example.com"))
+    await admissions.settle()
+    (reliance,) = table.reliances()
+    assert reliance.authenticated > 0
