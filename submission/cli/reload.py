@@ -33,7 +33,7 @@ def reload(file: Path) -> None:
     """
     folder = load(file).state_dir
     try:
-        reason = _reload(folder)
+        reason = ask_for_reload(folder)
     except PermissionError as error:
         reason = Verdict(0, 0, 0, os.EX_NOPERM, f"{folder}: {error.strerror}: only root and the service's user may")
     if reason.code:
@@ -42,7 +42,7 @@ def reload(file: Path) -> None:
     click.echo("ok")
 
 
-def _reload(folder: Path) -> Verdict:
+def ask_for_reload(folder: Path) -> Verdict:
     """What the service says of the reload, or why it says nothing. Raises PermissionError."""
     before = verdict.read(folder)
     if before is None:

@@ -267,6 +267,8 @@ Several: TypeAlias = Annotated[tuple[T, ...], Field(strict=False)]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=31 * 86400)]
 Octets: TypeAlias = Annotated[int, BeforeValidator(_octets), Field(ge=1, le=1 << 40)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+Quota: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000_000)]
+"""0 is unlimited."""
 Tables: TypeAlias = Several[dict[str, object]]
 Networks: TypeAlias = Several[Annotated[Network, BeforeValidator(_network)]]
 NetworksOrOctets: TypeAlias = Several[Annotated[Network, BeforeValidator(_network_or_octets)]]

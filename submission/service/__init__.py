@@ -57,8 +57,15 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     drop_root(settings.user)
     workers, threads = count_workers(settings)
     rows = CREWS * (workers + 1)  # the attendant has one, too
-    places = Places(rows, settings.limits)
-    inheritance = Inheritance(settings, sockets, socketmap, tls, places, workers, threads, make_loop, shows_dialogue)
+    places = Places(rows, settings.limits.connections, settings.limits.connections_per_ip)
+    users = Places(rows, settings.limits.connections, settings.limits.user.connections)
+    inheritance = Inheritance(
+        settings, sockets, socketmap, tls, places, users, workers, threads, make_loop, shows_dialogue
+    )
+
+    def forget(row: int) -> None:
+        places.clear(row)
+        users.clear(row)
 
     def report(begun: int, reason: StartError | None) -> None:
         try:
@@ -70,7 +77,7 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     supervisor = Supervisor(
         WorkerCrew(inheritance, read),
         rows=rows,
-        forget=places.clear,
+        forget=forget,
         patience=DRAIN + LATE,
         report=report,
     )

@@ -52,15 +52,15 @@ async def _attend(station: Station, inheritance: Inheritance) -> None:
         await socketmap.start()
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(asyncio.to_thread(following.run)), loop.create_task(publisher.run())]
-    ends = [loop.create_task(orders.stop.wait()), loop.create_task(orders.retire.wait())]
+    end = loop.create_task(orders.retire.wait())
     station.announce()
-    await asyncio.wait((*tasks, *ends), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((*tasks, end), return_when=asyncio.FIRST_COMPLETED)
     if socketmap is not None:
         socketmap.close()
     following.stop()
-    for task in (*tasks[1:], *ends):
+    for task in (tasks[1], end):
         task.cancel()
-    await asyncio.gather(*tasks[1:], *ends, return_exceptions=True)
+    await asyncio.gather(tasks[1], end, return_exceptions=True)
     if orders.stop.is_set():
         await publisher.withdraw()
     try:

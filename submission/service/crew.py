@@ -93,10 +93,13 @@ class WorkerCrew:
             tls=tls,
             sockets=sockets,
             socketmap=socketmap,
-            places=former.places.limited(settings.limits),
+            places=former.places.limited(settings.limits.connections, settings.limits.connections_per_ip),
+            users=former.users.limited(settings.limits.connections, settings.limits.user.connections),
             workers=workers,
             threads=threads,
         )
+        gc.unfreeze()
+        gc.collect()  # what earlier crews had: TLS contexts know who chooses among them, and he knows them
         gc.freeze()
         return WorkerCrew(inheritance, self.read)
 

@@ -15,9 +15,10 @@ from submission.service.supervisor import RETIRE, Station
 class Orders:
     """Each is set when it is given."""
 
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
     retire: asyncio.Event = field(default_factory=asyncio.Event)
-    """Accept nobody any more, for others do; serve those who are there for as long as they like."""
+    """Accept nobody any more; serve those who are there for as long as they like."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Likewise, but end soon."""
 
 
 def heed(station: Station) -> Orders:
@@ -25,13 +26,17 @@ def heed(station: Station) -> Orders:
     loop = asyncio.get_running_loop()
     orders = Orders()
 
+    def stop() -> None:
+        orders.retire.set()
+        orders.stop.set()
+
     def notice_its_end() -> None:
         loop.remove_reader(station.lifeline)
         logs.warning("supervisor-gone", pid=os.getpid())
-        orders.stop.set()
+        stop()
 
     loop.add_reader(station.lifeline, notice_its_end)
-    loop.add_signal_handler(signal.SIGTERM, orders.stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(RETIRE, orders.retire.set)
     for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all, and the supervisor decides
         signal.signal(number, signal.SIG_IGN)

@@ -48,6 +48,7 @@ class Publisher:
         """Keep current until cancelled."""
         while True:
             await self.look()
+            logs.flush()
             await asyncio.sleep(LOOK)
 
     async def look(self) -> None:

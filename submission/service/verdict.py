@@ -65,7 +65,7 @@ def read(folder: Path) -> Verdict | None:
 
 
 def _started(pid: int) -> int:
-    """When a process began (proc(5), /proc/PID/stat, field 22). Raises OSError where there is none, or none any more."""
+    """When a process began (proc(5), /proc/PID/stat, field 22). Raises OSError where there is none now."""
     state, *fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
     if state == "Z":
         raise ProcessLookupError

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
+import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.network import PATIENCE, free_port, wait_until
-from tests.support.programs import require
+from tests.support.network import free_port, wait_until
+from tests.support.rsyslog import rsyslog
 from tests.support.server import Server
 
 LAUNCHER = """
@@ -24,29 +22,6 @@ main()
 """
 """Runs `submission` with a socket in place of /dev/log, which is the host's."""
 
-CONFIGURATION = """
-module(load="imuxsock" sysSock.use="off")
-input(type="imuxsock" socket="{folder}/socket")
-template(name="line" type="string" string="%syslogfacility-text%.%syslogseverity-text% %programname% %msg%\\n")
-mail.* action(type="omfile" file="{folder}/mail.log" template="line")
-"""
-
-
-@contextmanager
-def rsyslogd(folder: Path) -> Iterator[None]:
-    require("rsyslogd")
-    (folder / "rsyslog.conf").write_text(CONFIGURATION.format(folder=folder))
-    command = ["rsyslogd", "-n", "-f", str(folder / "rsyslog.conf"), "-i", str(folder / "rsyslog.pid")]
-    with subprocess.Popen(command) as process:
-        try:
-            wait_until(lambda: (folder / "socket").exists() or process.poll() is not None)
-            (folder / "socket").chmod(0o666)
-            yield
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
-    (folder / "socket").unlink(missing_ok=True)
-
 
 @pytest.fixture
 def server(folder: Path) -> Server:
@@ -56,22 +31,20 @@ def server(folder: Path) -> Server:
 
 
 def test_the_log_is_in_rsyslog_s_file_and_a_restart_of_it_loses_nothing(server: Server, folder: Path) -> None:
-    def told() -> list[str]:
-        return (folder / "mail.log").read_text().splitlines() if (folder / "mail.log").exists() else []
-
-    with rsyslogd(folder):
+    with rsyslog(folder / "first", folder / "socket") as first:
         server.start()
-        wait_until(lambda: any("event=relay-unreachable" in line for line in told()))
-        assert all(line.startswith("mail.") for line in told())
-        assert any(line.startswith("mail.notice submission  event=certificate-loaded ") for line in told())
-        assert any(line.startswith("mail.warning submission  event=relay-unreachable ") for line in told())
+        wait_until(lambda: any(b"event=relay-unreachable" in line for line in first.lines("rfc5424")))
+        lines = first.lines("rfc5424")
+        assert all(re.match(rb"<(?:20|21)>1 \S+ \S+ submission [0-9]+ - -  ?event=", line) for line in lines)
+        assert [line[:4] for line in lines if b"event=certificate-loaded" in line] == [b"<21>"]  # mail, notice
+        assert [line[:4] for line in lines if b"event=relay-unreachable" in line] == [b"<20>"]  # mail, warning
     with server.connect("none") as sock:
         assert sock.recv(100).startswith(b"220 ")
         sock.sendall(b"QUIT\r\n")
         while sock.recv(100):
             pass
-    with rsyslogd(folder):
+    with rsyslog(folder / "second", folder / "socket") as second:
         server.stop()
-        wait_until(lambda: any("event=stopping" in line for line in told()))
-        wait_until(lambda: any("event=connection" in line for line in told()))
+        for name in (b"connection", b"stopping"):
+            wait_until(lambda name=name: any(b"event=" + name in line for line in second.lines("rfc5424")))  # type: ignore[misc]
     assert server.log() == []

@@ -72,11 +72,6 @@ class Server:
         """The table of a listener, as it is unless told."""
         return _listener(kind, port or self.ports[kind])
 
-    def reload(self) -> subprocess.CompletedProcess[str]:
-        """Have it reload, as an admin does it."""
-        command = [sys.executable, "-m", "submission", "reload", "-c", str(self.configuration)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-
     @property
     def certificate_authority(self) -> Path:
         """The file that clients have to trust."""

@@ -62,6 +62,9 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
     yield from examine_certificates(settings, user, now)
     yield from _issuer(settings.auth.oauth, user)
     yield from examine_pop_before_smtp(settings.pop_before_smtp, user)
+    alert = settings.limits.user.alert
+    if alert and not (Path(alert[0]).is_file() and os.access(alert[0], os.X_OK)):
+        yield Finding("limits.user.alert", f'"{alert[0]}" is not there, or no program')
 
 
 def _user(name: str) -> pwd.struct_passwd | None:

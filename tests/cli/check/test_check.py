@@ -450,3 +450,11 @@ def test_what_the_service_could_not_read(folder: Path) -> None:
     file.chmod(0o600)
     text = f'"{file}" cannot be read by {USER}, must be readable for the service'
     assert findings(folder) == [Finding("auth.oauth.jwks", text)]
+
+
+def test_an_alert_has_to_be_a_program(folder: Path) -> None:
+    file = folder / "submission.toml"
+    before = file.read_text()
+    for name, found in (("/bin/sh", []), ("/etc/passwd", [True]), ("/etc", [True]), ("/nonexistent", [True])):
+        file.write_text(f'{before}\n[limits.user]\nalert = ["{name}", "x"]\n')
+        assert [finding.key == "limits.user.alert" for finding in findings(folder)] == found
