@@ -4,18 +4,23 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/stamp
+PACKAGE := $(VENV)/package
 ARGS ?=
 NAMES ?=
 
-.PHONY: setup test lint format demo lock certs bench bench-logins
+.PHONY: setup test lint format demo man wheel lock certs bench bench-logins
 .DELETE_ON_ERROR:
 
-setup: $(STAMP)
+setup: $(PACKAGE)
 
-# The lock and the project file are all that the environment is made of: while it is younger, there is nothing to do.
+# The lock and the project file are all that the libraries follow from: while they are younger, there is nothing to do.
 $(STAMP): requirements-dev.txt pyproject.toml .ci/find-python
 	python=$$(.ci/find-python) && "$$python" -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	touch $@
+
+# An edit of the package counts at once; what is installed beside it is copied.
+$(PACKAGE): $(STAMP) $(wildcard contrib/*/*)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
@@ -34,6 +39,13 @@ format: setup
 
 demo: setup
 	$(BIN)/submission demo $(ARGS)
+
+# The pages, to read them with man -l; a wheel writes its own.
+man: setup
+	$(BIN)/python -m manual build/man
+
+wheel: setup
+	$(BIN)/hatchling build --target wheel
 
 # One file for every supported Python and platform. The index that uv was told to ask is nobody else's business.
 lock: setup

@@ -12,11 +12,12 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 FIRST_DESCRIPTOR = 3
 MAX_DESCRIPTORS = 1024
 
+_MICROSECONDS = re.compile(r"[1-9][0-9]{0,17}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
@@ -57,6 +58,17 @@ def notify(*lines: str) -> None:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
             name = address.replace("@", "\0", 1) if address.startswith("@") else address
             supervisor.sendto("\n".join(lines).encode(), name)
+
+
+def watchdog_interval(environment: Mapping[str, str] = os.environ) -> float | None:
+    """Seconds between two signs of life: half of what the supervisor waits for one (sd_watchdog_enabled(3)).
+
+    None where it waits for none of this process.
+    """
+    timeout = environment.get("WATCHDOG_USEC", "")
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or not _MICROSECONDS.fullmatch(timeout):
+        return None
+    return int(timeout) / 2e6
 
 
 def _passed(environment: MutableMapping[str, str]) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from submission import systemd
-from submission.systemd import PassedSocketsError, notify, take_sockets
+from submission.systemd import PassedSocketsError, notify, take_sockets, watchdog_interval
 from tests.support.network import PATIENCE
 
 FIRST = 200
@@ -140,3 +140,18 @@ def test_a_supervisor_that_does_not_listen_is_no_matter(monkeypatch: pytest.Monk
     notify("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
     notify("READY=1")
+
+
+@pytest.mark.parametrize(
+    ("environment", "interval"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "60000000"}, 30.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_says_how_often_it_wants_to_hear(environment: dict[str, str], interval: float | None) -> None:
+    assert watchdog_interval(environment) == interval

@@ -4,7 +4,7 @@ dnl At the end of sendmail.mc, with one of the two maps, then rebuild sendmail.c
 dnl
 dnl     define(`POPIP_MAP', `socket -T<TMPF> local:/run/submission/popip')     [pop_before_smtp.sendmail] socketmap
 dnl     define(`POPIP_MAP', `text -T<TMPF> -k0 -v1 -z| /run/submission/popip') [pop_before_smtp.sendmail] text_map
-dnl     include(`/usr/share/submission/popip.m4')
+dnl     include(`/usr/share/submission/sendmail/popip.m4')
 dnl
 dnl The first is asked at each recipient and knows a login at once. The folder of its socket must not be writable by
 dnl everybody. Where nobody answers, recipients elsewhere get 451 and local ones are still accepted: it fails closed.

@@ -36,6 +36,7 @@ class CertificateUser(Table):
     """Whose login a client's certificate is: one that has this address, or this subject. One of them is set."""
 
     user: LoginName
+    """The login: a user, or user@realm."""
     email: EmailAddress = ""
     """An rfc822Name among its alternative names (RFC 5280 section 4.2.1.6)."""
     subject: DistinguishedName = ""
@@ -46,16 +47,21 @@ class OAuth(Table):
     """Whose tokens are taken, and which of them. Nothing here has an effect unless `issuer` is set."""
 
     issuer: OptionalUrl = ""
+    """What the token's `iss` has to be, to the letter."""
     audience: Annotated[Several[Audience], Field(max_length=20)] = ()
+    """One of these has to be in the token's `aud`."""
     jwks: FileOrUrl = ""
     """The issuer's public keys (RFC 7517): an absolute path once all settings are read, or a URL."""
     introspection: OptionalUrl = ""
     """Where the issuer says what a token is (RFC 7662), which needs the next two."""
     client_id: _ClientId = ""
+    """Our name at the issuer."""
     client_secret_file: OptionalPath = None
+    """A file with our password there, on one line."""
     user_claim: _Claim = "sub"
-    """`sub` alone is sure to stay one person's (OpenID Connect Core section 5.7)."""
+    """Which claim is the login. `sub` alone is sure to stay one person's (OpenID Connect Core section 5.7)."""
     scope: Scope = ""
+    """Words that the token's `scope` has to hold."""
     openid_configuration: OptionalUrl = ""
     """Told to clients whose token is refused."""
 

@@ -12,7 +12,8 @@ between it and the one that has the name now is told by its time, which renaming
 octets, which are those of no file that was read already.
 
 A line that was torn in two by a cut is none, and neither is its rest, which looks like whatever the client wanted that
-chose the line's text: where the copy, or what we saw last, ends in half a line, the first line after the cut is dropped.
+chose the line's text. So where the copy, or what we saw last, ends in half a line, the first line after the cut is
+dropped. What is written between copying and cutting is lost to everybody.
 
 Files are looked at ten times a second, which is quick enough for somebody who reads mail and then sends some, costs a
 second of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
@@ -50,8 +51,7 @@ class LogFile:
         self._is_known = bool(position)  # whether somebody has a place of ours
         if position:
             self._resume(position)
-        else:
-            self._look()
+        self._look()
 
     def read(self) -> Batch | None:
         """The next lines; None where there are none now."""
@@ -61,10 +61,8 @@ class LogFile:
             return Batch(str(self._path), [], self._position(), is_live=False)
         earlier = None
         for file in list(self._files):
-            if earlier is not None and earlier.is_copy and earlier.is_torn and not file.offset:
-                file.begin_anew(is_rest=True)
             try:
-                lines = file.lines()
+                lines = file.lines(earlier is not None and earlier.leaves_rest and earlier.is_torn)
             except UNREADABLE as error:
                 self._complain(f"{type(error).__name__}")
                 self._drop(file)
@@ -74,6 +72,8 @@ class LogFile:
                 return Batch(str(self._path), lines, self._position(), self._is_live, file.written)
             if file is not self._files[-1] and self._is_over(file):
                 self._drop(file)
+            if earlier is not None and file.offset:
+                earlier.leaves_rest = False  # not for any other
             earlier = file
         self._is_live = True  # whatever comes from now on was written after we had all
         return None
@@ -85,8 +85,7 @@ class LogFile:
         self._files.clear()
 
     def _position(self) -> str:
-        last = self._files[-1]
-        marks = [mark.encode() for file in self._files if (mark := file.mark).head.length or file is last]
+        marks = [file.mark.encode() for file in self._files]
         return json.dumps([marks, list(self._heads)], separators=(",", ":"))
 
     def _remember(self, head: bytes) -> None:
@@ -124,7 +123,7 @@ class LogFile:
         if len(self._files) > MAX_FILES:
             return True
         following = self._files[self._files.index(file) + 1]
-        if file.is_copy and file.is_torn and not following.offset:
+        if file.leaves_rest and file.is_torn and not following.offset:
             return False
         return not file.is_plain or time.monotonic() - file.since > LINGER
 
@@ -201,24 +200,20 @@ class LogFile:
         """
         known = {(file.device, file.inode) for file in self._files}
         heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
+        found = []
         # One that is being compressed is there twice; the compressed one isn't whole yet.
-        found = {}
         for path in sorted(self._siblings(), key=is_compressed):
             with contextlib.suppress(OSError):
-                file = OpenFile(path)
-                head, identity, when = file.head(), (file.device, file.inode), file.written
-                file.close()
-                if head and when >= written and identity not in known and not any(each.begins(head) for each in heads):
-                    heads.append(Print.of(head))
-                    found[path] = when
-        unread = self._files.pop() if self._files and not self._files[-1].offset else None
-        for path in sorted(found, key=lambda path: found[path]):
-            if unread is not None and found[path] > unread.written:
-                self._files.append(unread)
-                unread = None
-            self._open(path, is_copy=True)
-        if unread is not None:
-            self._files.append(unread)
+                file = OpenFile(path, leaves_rest=True)
+                head, is_open = file.head(), (file.device, file.inode) in known
+                if not head or is_open or file.written < written or any(each.begins(head) for each in heads):
+                    file.close()
+                    continue
+                heads.append(Print.of(head))
+                found.append(file)
+        if self._files and not self._files[-1].offset:
+            found.append(self._files.pop())
+        self._files += sorted(found, key=lambda file: file.written)
 
     def _find(self, paths: list[Path], mark: Mark) -> int | None:
         """Which file a mark is of: the very one, or else one with its content."""
@@ -249,7 +244,8 @@ class LogFile:
             file = OpenFile(path)
         except OSError:
             return None
-        file.is_copy = mark.is_copy or (file.device, file.inode) != (mark.device, mark.inode)
+        is_same = (file.device, file.inode) == (mark.device, mark.inode) and mark.head.length  # numbers come again
+        file.leaves_rest = path != self._path and (mark.leaves_rest or not is_same)
         if self._is_of(file, mark):
             return file
         file.close()
@@ -265,9 +261,9 @@ class LogFile:
         is_same = (file.device, file.inode) == (mark.device, mark.inode)
         return is_same and not (head and self._is_known_head(head))
 
-    def _open(self, path: Path, is_copy: bool = False) -> None:
+    def _open(self, path: Path) -> None:
         try:
-            file = OpenFile(path, is_copy=is_copy)
+            file = OpenFile(path)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -1,7 +1,7 @@
 """One log file that is open, and how far it was read.
 
-A place is what a mark says: device, inode, offset behind the last whole line, and a print of the octets before that. What
-stands behind the place is half a line, that its writer may yet finish; it is remembered only to know it again.
+A place is what a mark says: device, inode, offset behind the last whole line, and a print of the octets before that.
+What stands behind the place is half a line, that its writer may yet finish; it is remembered only to know it again.
 
 Prints tell files apart whose lines are much the same, so they are of several lines, and are kept as digests.
 """
@@ -71,11 +71,11 @@ class Mark:
     before: Print
     written: float  # when the file was last written to, as far as was known
     head: Print  # of its first octets, as far as there were any
-    is_copy: bool  # whether it is one of a file that was cut off, or may be
+    leaves_rest: bool  # as of OpenFile
 
     def encode(self) -> list[object]:
         """For JSON."""
-        return [self.device, self.inode, self.offset, self.before, self.written, self.head, self.is_copy]
+        return [self.device, self.inode, self.offset, self.before, self.written, self.head, self.leaves_rest]
 
     @classmethod
     def decode(cls, value: object) -> Mark:
@@ -87,13 +87,17 @@ class Mark:
 
 
 class OpenFile:
-    """A file that is open, and how far it was read. Compressed ones are read as if they weren't."""
+    """A file that is open, and how far it was read. Compressed ones are read as if they weren't.
 
-    def __init__(self, path: Path, is_copy: bool = False) -> None:
+    One that `leaves_rest` may be the copy of a file that was cut off: if it ends in half a line, the rest of that is
+    where the next file starts.
+    """
+
+    def __init__(self, path: Path, leaves_rest: bool = False) -> None:
         opener = _OPENERS.get(path.suffix)
         self._file: IO[bytes] = opener(path) if opener else path.open("rb", buffering=0)
         self.is_plain = opener is None
-        self.is_copy = is_copy
+        self.leaves_rest = leaves_rest
         status = os.fstat(self._file.fileno())
         self.device, self.inode = status.st_dev, status.st_ino
         self.offset = 0
@@ -106,10 +110,11 @@ class OpenFile:
 
     @property
     def mark(self) -> Mark:
+        """Its place."""
         # Half a first line is as good as the octets themselves, which may have been cut off.
         head = self.head() if self.offset or not self._half else self._half[:PRINT]
         before = Print.of(self.before)
-        return Mark(self.device, self.inode, self.offset, before, self.looked, Print.of(head), self.is_copy)
+        return Mark(self.device, self.inode, self.offset, before, self.looked, Print.of(head), self.leaves_rest)
 
     @property
     def written(self) -> float:
@@ -133,8 +138,11 @@ class OpenFile:
         self.offset, self.before, self._half = 0, b"", b""
         self._is_skipping = is_rest
 
-    def lines(self) -> list[bytes]:
-        """The next whole lines; none if there are none. Raises what is UNREADABLE."""
+    def lines(self, is_after_torn: bool = False) -> list[bytes]:
+        """The next whole lines; none if there are none. Raises what is UNREADABLE.
+
+        The first line of a file `is_after_torn`, whose start may have the rest of another file's last, is left out.
+        """
         while True:
             self._file.seek(self.offset)
             data = self._file.read(MAX_READ) or b""
@@ -143,9 +151,10 @@ class OpenFile:
                 self._half = data
                 return []
             self._half = data[end:] if end else b""
+            is_rest = self._is_skipping or (is_after_torn and not self.offset)
             self._advance(data[:end] if end else data)  # without an end it is no line that we could want
             lines = data[: end - 1].split(b"\n") if end else []
-            if self._is_skipping:
+            if is_rest:
                 del lines[:1]
             self._is_skipping = not end
             lines = [line for line in lines if len(line) <= MAX_LINE]
@@ -180,4 +189,5 @@ class OpenFile:
         return True
 
     def close(self) -> None:
+        """Let go of it."""
         self._file.close()

@@ -27,7 +27,7 @@ from typing import NoReturn, Protocol
 
 from submission import logs
 from submission.service.errors import StartError
-from submission.systemd import notify
+from submission.systemd import notify, watchdog_interval
 
 STEADY = 60.0
 """Seconds that a worker has to live for its death to be no sign of a fault that comes again at once."""
@@ -139,6 +139,8 @@ class Supervisor:
         self._begun = time.monotonic_ns()
         self._failure: StartError | None = None
         self._killing_at: float | None = None  # once the service stops
+        self._reassuring_every = watchdog_interval()
+        self._reassuring_at = 0.0
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Run workers until SIGTERM or SIGINT, and return when all are gone; `on_ready` is called once all accept.
@@ -160,6 +162,7 @@ class Supervisor:
             self._listen(on_ready)
             self._reload()
             self._kill_late()
+            self._reassure()
         if self._failure is not None:
             raise self._failure
 
@@ -170,6 +173,8 @@ class Supervisor:
             due = [self._killing_at]
         elif self._starting is not None:
             due.append(time.monotonic() + LOOK)
+        if self._is_ready and self._reassuring_every:
+            due.append(self._reassuring_at)
         signal.setitimer(signal.ITIMER_REAL, max(min(due) - time.monotonic(), 0.001) if due else 0.0)
         return signal.Signals(signal.sigwait(_SIGNALS))
 
@@ -372,6 +377,17 @@ class Supervisor:
         if self._killing_at is not None and time.monotonic() >= self._killing_at:
             self._tell(signal.SIGKILL)
             self._killing_at += self._patience
+
+    def _reassure(self) -> None:
+        """Give the watchdog a sign of life when one is due, as long as anybody serves.
+
+        A worker that keeps dying is no reason to stay silent: the watchdog would kill the others with us.
+        """
+        now = time.monotonic()
+        if self._is_ready and self._reassuring_every and now >= self._reassuring_at:
+            self._reassuring_at = now + self._reassuring_every
+            if any(place.pid for place in self._places):
+                notify("WATCHDOG=1")
 
     def _tell(self, number: signal.Signals) -> None:
         for place in self._places:

@@ -81,7 +81,22 @@ def test_defaults(tmp_path: Path) -> None:
             "connections_per_ip": 50,
             "command_timeout": 300,
             "auth_failures": 5,
-            "user": {"messages_per_hour": 0, "recipients_per_day": 0},
+            "user": {
+                "messages_per_hour": 0,
+                "messages_per_day": 0,
+                "recipients_per_hour": 0,
+                "recipients_per_day": 0,
+                "first_time_recipients_per_day": 0,
+                "connections": 0,
+                "alert": [],
+                "suspend": False,
+            },
+            "address": {
+                "messages_per_hour": 0,
+                "messages_per_day": 0,
+                "recipients_per_hour": 0,
+                "recipients_per_day": 0,
+            },
         },
         "policy": {"sender": "any", "from_header": "any", "hide_client": True, "senders": []},
         "pop_before_smtp": {
@@ -97,7 +112,7 @@ def test_defaults(tmp_path: Path) -> None:
             "sendmail": {"socketmap": "", "text_map": "", "access_map": ""},
         },
         "log": {"format": "logfmt", "syslog": ""},
-        "metrics": {"address": ""},
+        "metrics": {"address": "127.0.0.1:9587", "token_file": ""},
     }
 
 
@@ -205,7 +220,9 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
             setattr(table, next(iter(type(table).model_fields)), "other")
 
 
-TABLES = "tls auth store relay limits limits.user policy pop_before_smtp pop_before_smtp.sendmail log metrics"
+TABLES = (
+    "tls auth store relay limits limits.user limits.address policy pop_before_smtp pop_before_smtp.sendmail log metrics"
+)
 
 
 @pytest.mark.parametrize("table", TABLES.split())
@@ -219,12 +236,9 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     ("key", "text", "allowed"),
     [
         ("store.url", LISTEN + '[store]\nurl = "postgresql://host/users"', '"sqlite:FILE", "sasldb2:FILE"'),
-        ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
-        ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
         ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
         ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
-        ("metrics.address", LISTEN + '[metrics]\naddress = "127.0.0.1:9587"', '""'),
     ],
 )
 def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: str, allowed: str) -> None:
@@ -242,6 +256,10 @@ def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: 
         ("limits", "connections", ["0", "1000001"], ["1"]),
         ("limits", "connections_per_ip", ["0", "1000001"], ["1"]),
         ("limits", "auth_failures", ["0", "-1"], ["1"]),
+        ("limits.user", "messages_per_hour", ["-1", "1000000001", "true", '"1"'], ["0", "1000000000"]),
+        ("limits.user", "alert", ['"/bin/true"', '["true"]', '[""]'], ["[]", '["/bin/true", "x y"]']),
+        ("limits.user", "suspend", ["1", '"true"'], ["true"]),
+        ("limits.address", "recipients_per_day", ["-1", "0.5"], ["0", "1"]),
         ("limits", "command_timeout", ["0", "-1", "nan", "inf", '"0s"', '"32d"', "true"], ["0.1", '"31d"']),
         ("relay", "connect_timeout", ["0", "nan", "inf", '"30 s"'], ["1"]),
         ("relay", "final_timeout", ["0", "nan", "inf", '"-1s"'], ['"10m"']),
@@ -259,6 +277,28 @@ def test_ranges(tmp_path: Path, table: str, key: str, bad: list[str], good: list
         ], value
     for value in good:
         read(tmp_path, f"{head}{header}{key} = {value}\n{tail}")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9587", "192.0.2.1:9587", "[::]:9587"])
+def test_metrics_for_other_hosts_need_a_token(tmp_path: Path, address: str) -> None:
+    text = LISTEN + FILES + f'[metrics]\naddress = "{address}"\n'
+    assert faults(tmp_path, text) == [
+        "metrics.token_file: is missing, must be the path of a file where metrics.address, "
+        f'"{address}", is no loopback address'
+    ]
+    assert read(tmp_path, text + 'token_file = "token"\n').metrics.token_file == tmp_path / "token"
+
+
+@pytest.mark.parametrize(("address", "host"), [("", None), ("127.0.0.2:1", "127.0.0.2"), ("[::1]:9", "::1")])
+def test_metrics_may_be_had_on_this_host_or_not_at_all(tmp_path: Path, address: str, host: str | None) -> None:
+    found = read(tmp_path, LISTEN + FILES + f'[metrics]\naddress = "{address}"\n').metrics.address
+    assert (found and found.host) == host
+
+
+@pytest.mark.parametrize("address", ["localhost:9587", "127.0.0.1", "unix:/run/metrics", "systemd:metrics", ":9587"])
+def test_metrics_have_a_port_of_an_address(tmp_path: Path, address: str) -> None:
+    [told] = faults(tmp_path, LISTEN + FILES + f'[metrics]\naddress = "{address}"\n')
+    assert told.startswith(f'metrics.address: "{address}" must be an address literal and a port')
 
 
 @pytest.mark.parametrize("missing", ["certificate", "key"])
@@ -413,3 +453,10 @@ def test_formats_of_logs(tmp_path: Path) -> None:
     assert read(tmp_path, text.format("courier")).pop_before_smtp.formats == ("dovecot", "courier")
     [told] = faults(tmp_path, text.format("exim"))
     assert told.startswith('pop_before_smtp.formats[1]: "exim" is no format, allowed: "dovecot", "courier", ')
+
+
+def test_a_store_that_cannot_disable_anybody_allows_no_suspension(tmp_path: Path) -> None:
+    text = LISTEN + FILES + '[store]\nurl = "{}"\n[limits.user]\nsuspend = true\n'
+    [told] = faults(tmp_path, text.format("sasldb2:/etc/sasldb2"))
+    assert told == "limits.user.suspend: a sasldb2 store can't keep that a user is disabled, must be false"
+    assert read(tmp_path, text.format("sqlite:users.db")).limits.user.suspend

@@ -24,8 +24,10 @@ HERE, THERE = "127.0.0.8", "127.0.0.9"
 def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, Sendmail]]:
     """The service, and a sendmail that has its table in one of the ways."""
     programs.require_file(MAKEMAP, "sendmail")
-    monkeypatch.setenv("PATH", f"{MAKEMAP.parent}:{os.environ['PATH']}")
     with public_folder() as folder:
+        (folder / "bin").mkdir()
+        shutil.copy(MAKEMAP, folder / "bin")  # sendmail may have been unpacked where the service doesn't get
+        monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
         maps = folder / "maps"
         maps.mkdir(0o755)
         path = maps / "table"

@@ -76,7 +76,7 @@ def test_new_sessions_have_the_new_settings_and_open_ones_the_old(server: Server
         assert len(server.workers()) == 3
         assert old.say("QUIT").startswith(b"221 ")
     wait_until(lambda: not set(before) & set(server.workers()))
-    assert {event["pid"] for event in events.all("worker-retired")} == set(map(str, before))
+    wait_until(lambda: {event["pid"] for event in events.all("worker-retired")} == set(map(str, before)))
     assert not events.all("worker-died")
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,20 @@ def test_the_supervisor_hears_when_it_is_ready_when_it_reloads_and_when_it_stops
         assert int(usec) > 0
         assert supervisor.recv(100) == b"READY=1"
     assert supervisor.recv(100) == b"STOPPING=1"
+
+
+def test_the_watchdog_hears_that_it_lives_as_long_as_it_serves(
+    folder: Path, supervisor: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "100000")
+    with make_server(folder) as server:
+        assert supervisor.recv(100) == b"READY=1"
+        began = time.monotonic()
+        assert [supervisor.recv(100) for _ in range(4)] == [b"WATCHDOG=1"] * 4
+        assert time.monotonic() - began >= 0.15  # at once, and then every 50 ms
+        os.kill(server.pid, signal.SIGHUP)
+        news = [supervisor.recv(100) for _ in range(4)]
+        assert b"WATCHDOG=1" in news[-2:]  # what comes of a signal delays none of it
 
 
 def test_there_is_a_worker_for_each_cpu_unless_told(folder: Path) -> None:

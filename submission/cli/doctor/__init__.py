@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 
 from submission.cli.doctor.certificates import try_tls
-from submission.cli.doctor.doors import Door, doors
+from submission.cli.doctor.doors import Door, find_doors
 from submission.cli.doctor.files import FILES, try_files
 from submission.cli.doctor.listeners import GREETING, try_listener
 from submission.cli.doctor.logins import try_logins
@@ -59,7 +59,7 @@ def diagnose(settings: Settings) -> Iterator[Verdict]:
     """All trials, one after another."""
     entered: list[Door] = []
     for listen in settings.listen:
-        found = doors(listen, settings.hostname)
+        found = find_doors(listen, settings.hostname)
         if not found:
             text = "only systemd knows where that is: systemctl list-sockets"
             yield Place(str(listen.address)).not_tried(GREETING, text)

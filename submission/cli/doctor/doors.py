@@ -57,7 +57,7 @@ class Door:
         return Conversation(self.address, balancers=self.listen.proxy_protocol, implicit=implicit, name=name)
 
 
-def doors(listen: Listen, hostname: str) -> list[Door]:
+def find_doors(listen: Listen, hostname: str) -> list[Door]:
     """How to come to a listener; none where only systemd knows where that is."""
     return [Door(listen, address, hostname) for address in _addresses(listen)]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.cli.doctor.doors import Door, doors
+from submission.cli.doctor.doors import Door, find_doors
 from submission.config import Settings, load
 from tests.support.server import USER, Server, public_folder
 from tests.support.sink import Sink, script
@@ -50,7 +50,7 @@ class Installation:
     def door(self, kind: str, *changes: tuple[str, str]) -> tuple[Door, Settings]:
         """One listener, and the settings that it is tried by."""
         settings = self.settings(*changes, kinds=(kind,))
-        (door,) = doors(settings.listen[0], settings.hostname)
+        (door,) = find_doors(settings.listen[0], settings.hostname)
         return door, settings
 
     def put(self, name: str, data: bytes, mode: int = 0o600) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from submission.certificates import make_authority, make_server_certificate
 from submission.cli.doctor.certificates import CHAIN, DATES, NAMES, OLD, RENEWAL, try_tls
-from submission.cli.doctor.doors import Door, doors
+from submission.cli.doctor.doors import Door, find_doors
 from submission.cli.doctor.verdict import Verdict
 from submission.config import Settings, load
 from tests.cli.doctor.conftest import Installation
@@ -50,7 +50,7 @@ def settings(authority: Authority) -> Iterator[Settings]:
 
 
 def door(settings: Settings) -> Door:
-    (found,) = doors(settings.listen[0], settings.hostname)
+    (found,) = find_doors(settings.listen[0], settings.hostname)
     return found
 
 

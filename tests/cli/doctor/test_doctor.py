@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from submission.certificates import make_authority, make_server_certificate
-from submission.cli.doctor import diagnose
+from submission.cli.doctor import diagnose, doors, strangers
+from submission.cli.doctor.certificates import NAMES
+from submission.cli.doctor.listeners import GREETING
+from submission.cli.doctor.logins import WRONG
 from submission.cli.doctor.verdict import Outcome
 from submission.cli.main import commands
 from submission.config import Settings
 from submission.config.settings import Listen
-from submission.config.values import TcpAddress
+from submission.config.values import SystemdAddress, TcpAddress
 from submission.credentials.key_file import KeyFile
 from tests.cli.doctor.conftest import IS_ROOT, Installation
 from tests.support.network import free_port
@@ -87,6 +91,27 @@ def test_69_where_nobody_can_be_asked(installation: Installation) -> None:
 def test_78_where_the_configuration_can_not_be_read(tmp_path: Path) -> None:
     result = run(tmp_path / "none.toml")
     assert (result.exit_code, result.stdout) == (os.EX_CONFIG, "")
+
+
+def test_a_listener_at_all_addresses(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strangers try each of them, TLS is looked at once."""
+    (listen,) = installation.settings().listen
+    everywhere = listen.model_copy(update={"address": TcpAddress("0.0.0.0", installation.server.ports["starttls"])})
+    settings = installation.settings().model_copy(update={"listen": (everywhere,)})
+    monkeypatch.setattr(doors, "own_address", lambda _: "127.0.0.1")  # all that tests may listen at
+    tried = Counter(verdict.tried for verdict in diagnose(settings))
+    assert (tried[GREETING], tried[strangers.ENCRYPTED], tried[NAMES], tried[WRONG]) == (2, 2, 1, 1)
+    monkeypatch.setattr(doors, "own_address", lambda _: "127.0.0.2")
+    (told,) = (verdict for verdict in diagnose(settings) if verdict.outcome is Outcome.FAILED)
+    assert (told.where, told.tried) == (f"127.0.0.2:{everywhere.address.port}", GREETING)
+
+
+def test_a_socket_that_only_systemd_knows(installation: Installation) -> None:
+    (listen,) = installation.settings().listen
+    settings = installation.settings().model_copy(
+        update={"listen": (listen.model_copy(update={"address": SystemdAddress("submission")}),)}
+    )
+    assert [line[:2] for line in complaints(settings)] == [("not tried", GREETING)]
 
 
 # What can be wrong. Each breaks the installation, and gives the settings that it is tried by.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from submission.cli.doctor.conversation import ConversationError
-from submission.cli.doctor.doors import Door, doors, own_address
+from submission.cli.doctor.doors import Door, find_doors, own_address
 from submission.config.settings import Listen
 from submission.config.values import TcpAddress
 from tests.cli.doctor.conftest import Installation
@@ -17,7 +17,7 @@ from tests.support.sink import Sink, reply, script
 
 def addresses(address: str) -> list[str]:
     listen = Listen.model_validate({"address": address}, context={"folder": Path("/")})
-    return [door.place.name for door in doors(listen, HOSTNAME)]
+    return [door.place.name for door in find_doors(listen, HOSTNAME)]
 
 
 @pytest.mark.parametrize(

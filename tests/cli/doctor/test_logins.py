@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from submission.cli.doctor.doors import Door, doors
+from submission.cli.doctor.doors import Door, find_doors
 from submission.cli.doctor.logins import WRONG, try_logins
 from submission.cli.doctor.verdict import Verdict
 from submission.config import load
@@ -34,7 +34,7 @@ def tried(found: Door, installation: Installation) -> Verdict:
 def test_the_same_words_for_everybody_in_two_logins(installation: Installation) -> None:
     door, settings = installation.door("implicit")
     before = len(installation.server.log("auth"))
-    (verdict,) = try_logins([door, *doors(settings.listen[0], HOSTNAME)], settings)
+    (verdict,) = try_logins([door, *find_doors(settings.listen[0], HOSTNAME)], settings)
     assert (verdict.outcome.value, verdict.text) == (
         "ok",
         "535 5.7.8 Authentication credentials invalid, for a user who is there as for one who isn't",
@@ -43,6 +43,15 @@ def test_the_same_words_for_everybody_in_two_logins(installation: Installation) 
     assert len(lines) == 2
     assert 'user="nobody-at-all.submission-doctor@example.com"' in lines[0]
     assert 'user="carol@example.com"' in lines[1]
+
+
+def test_a_store_that_is_not_there_is_not_made(installation: Installation) -> None:
+    door, settings = installation.door("implicit")
+    path = installation.folder / "state/another.db"
+    store = settings.store.model_copy(update={"url": f"sqlite:{path}"})
+    (verdict,) = try_logins([door], settings.model_copy(update={"store": store}))
+    assert (verdict.outcome.value, verdict.text) == ("ok", "535 5.7.8 Authentication credentials invalid")
+    assert not path.exists()
 
 
 def test_nobody_logs_in_where_there_is_no_tls(installation: Installation) -> None:
@@ -61,14 +70,14 @@ def test_other_mechanisms_and_nobody_in_the_store(mechanism: str, outcome: str, 
     with public_folder() as folder, Server(folder, "127.0.0.1:9", {"auth": {"mechanisms": [mechanism]}}) as server:
         settings = load(server.configuration)
         listen = next(each for each in settings.listen if each.tls == "starttls" and not each.proxy_protocol)
-        (verdict,) = try_logins(doors(listen, HOSTNAME), settings)
+        (verdict,) = try_logins(find_doors(listen, HOSTNAME), settings)
     assert (verdict.outcome.value, verdict.text) == (outcome, text)
 
 
 def test_a_doctor_who_comes_often_costs_no_more_than_once() -> None:
     with public_folder() as folder, Server(folder, "127.0.0.1:9", {"auth": {"exempt": []}}) as server:
         settings = load(server.configuration)
-        found = [door for listen in settings.listen for door in doors(listen, HOSTNAME)]
+        found = [door for listen in settings.listen for door in find_doors(listen, HOSTNAME)]
         assert [each.outcome.value for _ in range(2) for each in try_logins(found, settings)] == ["ok", "ok"]
         with closing(SqliteState(settings.state_dir / "state.db")) as state:
             penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE)).penalties()
