@@ -126,6 +126,8 @@ def _make_map(source: Path, database: Path) -> None:
             raise MapError(f"makemap failed: {said[-1] if said else result.returncode}")
         if database.exists():
             _copy_owner(database, made)
+        else:
+            made.chmod(0o644)  # sendmail opens nothing of another user's that only he may read
         made.replace(database)
     except subprocess.TimeoutExpired:
         raise MapError(f"makemap took more than {PATIENCE:.0f} s") from None
