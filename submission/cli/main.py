@@ -17,6 +17,7 @@ from submission.cli.penalties import penalties
 from submission.cli.pop import pop
 from submission.cli.reload import reload
 from submission.cli.serve import serve
+from submission.cli.status import status
 from submission.cli.user import user
 from submission.config import ConfigError
 
@@ -56,6 +57,7 @@ commands.add_command(penalties)
 commands.add_command(pop)
 commands.add_command(reload)
 commands.add_command(serve)
+commands.add_command(status)
 commands.add_command(user)
 
 

@@ -7,6 +7,7 @@ several keys runs once each of them is right by itself; it hangs on the last of 
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections import Counter
 from pathlib import Path
@@ -24,6 +25,7 @@ from submission.config.values import (
     ListenAddress,
     LogSource,
     Mechanism,
+    MetricsAddress,
     Networks,
     NetworksOrNames,
     NetworksOrOctets,
@@ -235,6 +237,7 @@ class PopPattern(Table):
     """A pattern of the admin's own, for a server that no format knows."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
+    """What it is called in the log."""
     regex: str
     """Matches `program: message`, or the whole of a line without syslog's header; groups `user` and `ip`."""
     samples: Annotated[Several[str], not_empty]
@@ -245,14 +248,21 @@ class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
     enabled: bool = False
+    """Whether who has just read mail may send."""
     lifetime: Lifetime = 1800.0
+    """For how long after the last login."""
     logs: Several[LogSource] = ("/var/log/mail.log",)
+    """Files, `journal`, or `syslog:` and a socket that a syslog daemon writes to."""
     formats: Several[PopFormat] = ()
+    """Which servers' lines count. `submission pop detect` proposes some; each widens what can be forged."""
     static: NetworksOrNames = ()
+    """Who may always send."""
     deny: NetworksOrOctets = ()
+    """Who never may, whatever the log says."""
     shared: NetworksOrOctets = ()
     """Where many people are behind one address: webmail, proxies, carriers' NAT. A login from there is no grant."""
     relay_domains: Several[Domain] = ()
+    """Domains that anybody may send to, with all below them: those that this host is a backup for."""
     pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()
 
@@ -261,6 +271,7 @@ class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
+    """How a line names its values."""
     syslog: Literal[Facility, ""] = ""
     """Where it isn't empty, the log goes to the host's syslogd, not to standard error."""
 
@@ -268,7 +279,9 @@ class Log(Table):
 class Metrics(Table):
     """Where counters and the status page can be read."""
 
-    address: Annotated[str, only("")] = ""
+    address: MetricsAddress = TcpAddress("127.0.0.1", 9587)
+    token_file: OptionalPath = None
+    """Holds what has to be shown to read them; may be missing where only this host can ask."""
 
 
 class Settings(Table):
@@ -398,6 +411,16 @@ class Settings(Table):
                     {"relay.address": f'"{relay.address}" is a listener of our own, "{listener.address}"'}
                 )
         return relay
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics(cls, metrics: Metrics) -> Metrics:
+        """Refuse to tell other hosts who is there and how things stand, unless they know the token."""
+        address = metrics.address
+        if address is not None and metrics.token_file is None and not ipaddress.ip_address(address.host).is_loopback:
+            text = f'is missing, must be the path of a file where metrics.address, "{address}", is no loopback address'
+            raise CrossCheckError({"metrics.token_file": text})
+        return metrics
 
 
 def _missing_files(tls: Tls, is_spoken: bool) -> dict[str, str]:

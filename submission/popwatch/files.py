@@ -12,7 +12,8 @@ between it and the one that has the name now is told by its time, which renaming
 octets, which are those of no file that was read already.
 
 A line that was torn in two by a cut is none, and neither is its rest, which looks like whatever the client wanted that
-chose the line's text: where the copy, or what we saw last, ends in half a line, the first line after the cut is dropped.
+chose the line's text. So where the copy, or what we saw last, ends in half a line, the first line after the cut is
+dropped. What is written between copying and cutting is lost to everybody.
 
 Files are looked at ten times a second, which is quick enough for somebody who reads mail and then sends some, costs a
 second of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
@@ -181,9 +182,11 @@ class LogFile:
 
     def _reopen(self, marks: list[Mark]) -> bool:
         """Open the files that were read, at their places; whether the last of them was found."""
-        paths = [*self._siblings(), self._path]
+        siblings = self._siblings()
         found = None
         for mark in marks:
+            # Numbers are used again, and only the last of them had the name.
+            paths = [*siblings, self._path] if mark is marks[-1] or mark.head.length else siblings
             number = self._find(paths, mark)
             found = self._try_open(paths[number], mark) if number is not None else None
             if found is not None:

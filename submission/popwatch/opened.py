@@ -1,7 +1,7 @@
 """One log file that is open, and how far it was read.
 
-A place is what a mark says: device, inode, offset behind the last whole line, and a print of the octets before that. What
-stands behind the place is half a line, that its writer may yet finish; it is remembered only to know it again.
+A place is what a mark says: device, inode, offset behind the last whole line, and a print of the octets before that.
+What stands behind the place is half a line, that its writer may yet finish; it is remembered only to know it again.
 
 Prints tell files apart whose lines are much the same, so they are of several lines, and are kept as digests.
 """
@@ -110,6 +110,7 @@ class OpenFile:
 
     @property
     def mark(self) -> Mark:
+        """Its place."""
         # Half a first line is as good as the octets themselves, which may have been cut off.
         head = self.head() if self.offset or not self._half else self._half[:PRINT]
         before = Print.of(self.before)
@@ -188,4 +189,5 @@ class OpenFile:
         return True
 
     def close(self) -> None:
+        """Let go of it."""
         self._file.close()

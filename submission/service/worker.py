@@ -29,6 +29,7 @@ from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
 from submission.service.limiting import close_limiting, keep_releasing, open_limiting
+from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
@@ -60,6 +61,7 @@ class Inheritance:
     places: Places
     users: Places
     """Of the connections that each user has."""
+    monitoring: Monitoring
     workers: int
     threads: int
     """How many hash passwords in each worker."""
@@ -108,6 +110,7 @@ def _fit_buffers() -> None:
 
 async def _serve(station: Station, inheritance: Inheritance) -> None:
     settings, tls = inheritance.settings, inheritance.tls
+    inheritance.monitoring.join(station.row)
     orders = heed(station)
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:

@@ -190,7 +190,7 @@ class Handover:
             if outcome is None:  # cancelled, or a fault of ours
                 outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=delivery.is_committed)
             if not outcome.is_open:
-                self._log(outcome, transaction.envelope)
+                self._log(outcome, transaction.envelope, delivery.wait)
                 if outcome.reply.is_positive:
                     self._shared.admissions.note_message(transaction.envelope.identity)
                 if outcome.is_unknown or outcome.reply.is_positive:
@@ -309,7 +309,8 @@ class Handover:
             client = headers.Client(hello, literal, identity.user or "", via)
         return headers.received(hop, self._shared.now(), client)
 
-    def _log(self, outcome: Outcome, envelope: Envelope) -> None:
+    def _log(self, outcome: Outcome, envelope: Envelope, wait: float | None = None) -> None:
+        """Tell what became of a message, for whose end the relay took `wait` seconds."""
         peer = self._peer
         result = "unknown" if outcome.is_unknown else "ok" if outcome.reply.is_positive else "refused"
         fields = {"from": str(envelope.sender), "nrcpt": envelope.recipients, "size": outcome.size}
@@ -322,6 +323,7 @@ class Handover:
             **fields,
             session=peer.session,
             id=f"{peer.session}.{self.messages}",
+            relay_seconds=None if wait is None else round(wait, 4),
             reply=outcome.reply.text,
             reason=outcome.reason or None,
         )

@@ -86,6 +86,10 @@ class Places:
         """The row of a worker, from 0 on."""
         return Row(self._memory, worker, self._key, self._most, self._most_each)
 
+    def count(self) -> int:
+        """How many clients there are now."""
+        return sum(self._memory[::ROW])
+
     def clear(self, worker: int) -> None:
         """Forget the clients of a worker that is dead."""
         self._memory[worker * ROW : (worker + 1) * ROW] = memoryview(bytes(ROW * 4)).cast("I")

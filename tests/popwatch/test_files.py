@@ -287,7 +287,7 @@ def test_a_new_file_that_got_the_old_ones_number_is_read_from_its_start(path: Pa
     append(path, "one of the lines")
     log = LogFile(path)
     assert drain(log) == ["one of the lines"]
-    [[device, inode, *mark]], heads = json.loads(position_of(log))
+    [[device, _inode, *mark]], heads = json.loads(position_of(log))
     log.close()
     path.unlink()
     append(path, *lines)
