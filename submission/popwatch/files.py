@@ -200,22 +200,35 @@ class LogFile:
 
         They come behind those that are open; but the last of these may have been cut off if nothing of it was read.
         """
-        known = {(file.device, file.inode) for file in self._files}
-        heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
-        found = []
-        # One that is being compressed is there twice; the compressed one isn't whole yet.
-        for path in sorted(self._siblings(), key=is_compressed):
-            with contextlib.suppress(OSError):
-                file = OpenFile(path, leaves_rest=True)
-                head, is_open = file.head(), (file.device, file.inode) in known
-                if not head or is_open or file.written < written or any(each.begins(head) for each in heads):
-                    file.close()
-                    continue
-                heads.append(Print.of(head))
-                found.append(file)
+        found = self._open_candidates(written)
         if self._files and not self._files[-1].offset:
             found.append(self._files.pop())
         self._files += sorted(found, key=lambda file: file.written)
+
+    def _open_candidates(self, written: float) -> list[OpenFile]:
+        known = {(file.device, file.inode) for file in self._files}
+        found: list[OpenFile] = []
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_PAUSE)
+            for file in found:
+                file.close()
+            found = []
+            heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
+            siblings = self._siblings()
+            # One that is being compressed is there twice; the compressed one isn't whole yet.
+            for path in sorted(siblings, key=is_compressed):
+                with contextlib.suppress(OSError):
+                    file = OpenFile(path, leaves_rest=True)
+                    head, is_open = file.head(), (file.device, file.inode) in known
+                    if not head or is_open or file.written < written or any(each.begins(head) for each in heads):
+                        file.close()
+                        continue
+                    heads.append(Print.of(head))
+                    found.append(file)
+            if self._siblings() == siblings:  # or some may have changed their names while we looked at others
+                break
+        return found
 
     def _find(self, paths: list[Path], mark: Mark) -> int | None:
         """Which file a mark is of: the very one, or else one with its content."""

@@ -6,8 +6,8 @@ that it knows, or heard by a socket of ours in its place.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -96,16 +96,17 @@ def test_logins_and_nothing_else_in_every_form_of_rsyslogs(name: str, machine: M
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_logins_heard_by_a_socket_of_our_own(name: str, machine: Machine) -> None:
-    watcher, found = Watcher([f"syslog:{machine.log}"], {}), set()
-    with closing(watcher), SERVERS[name](machine) as ports:
-        host, listens = HOSTS[0], reader()
+def test_logins_heard_by_a_socket_of_our_own(name: str, machine: Machine) -> None:
+    host, stop, listens, found = HOSTS[0], threading.Event(), reader(), set()
+    patience = threading.Timer(PATIENCE, stop.set)
+    patience.start()
+    with closing(Watcher([f"syslog:{machine.log}"], {})) as watcher, SERVERS[name](machine) as ports:
+        wanted = {f"{USER} {CLIENTS[host]} {protocol}" for protocol in ports}
         for protocol, port in ports.items():
             assert log_in(protocol, (host, port), CLIENTS[host], USER, PASSWORD)
-        wanted = {f"{USER} {CLIENTS[host]} {protocol}" for protocol in ports}
-        async with asyncio.timeout(PATIENCE):
-            async for batch in watcher.batches():
-                found |= verdicts(listens, batch.lines)
-                if found >= wanted:
-                    break
+        for batch in watcher.batches(stop):
+            found |= verdicts(listens, batch.lines)
+            if found >= wanted:
+                break
+    patience.cancel()
     assert found == wanted
