@@ -138,9 +138,7 @@ class LogFile:
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(_PAUSE)
-            copies = self._siblings()[::-1]
-            number = self._find(copies, mark)
-            copy = self._try_open(copies[number], mark) if number is not None else None
+            copy = self._find(self._siblings()[::-1], mark)
             if copy is not None:
                 return copy
         return None
@@ -187,8 +185,7 @@ class LogFile:
         for mark in marks:
             # Numbers are used again, and only the last of them had the name.
             paths = [*siblings, self._path] if mark is marks[-1] or mark.head.length else siblings
-            number = self._find(paths, mark)
-            found = self._try_open(paths[number], mark) if number is not None else None
+            found = self._find(paths, mark)
             if found is not None:
                 if mark.offset:
                     self._remember(found.head())
@@ -230,17 +227,21 @@ class LogFile:
                 break
         return found
 
-    def _find(self, paths: list[Path], mark: Mark) -> int | None:
-        """Which file a mark is of: the very one, or else one with its content."""
+    def _find(self, paths: list[Path], mark: Mark) -> OpenFile | None:
+        """The file that a mark is of, at its place: the very one, or else one with its content."""
         like = None
-        for number, path in enumerate(paths):
+        for path in sorted(paths, key=is_compressed):  # one that is being compressed isn't whole yet
             file = self._try_open(path, mark)
             if file is None:
                 continue
-            file.close()
             if (file.device, file.inode) == (mark.device, mark.inode):
-                return number
-            like = number if like is None else like
+                if like is not None:
+                    like.close()
+                return file
+            if like is None:
+                like = file
+            else:
+                file.close()
         return like
 
     def _siblings(self) -> list[Path]:
