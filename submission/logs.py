@@ -4,6 +4,7 @@ r"""The log: one line an event, `event=auth result=ok user="alice@example.com" .
     event("auth", result="ok", user=name)     a field that is None is left out
     warning("overload", ip=address)           likewise, of something that an admin may have to do something about
     failure("internal-error", error)          class, text and place of an exception, on one line
+    subscribe(observer)                       observer(name, fields) is called with each event and warning
 
 Lines go to standard error, each in one piece, or to syslogd (system_log.py). Whatever another library says through the
 standard library's logging becomes one line of the same form, `event=log`; ours don't take that way, which costs as much
@@ -31,7 +32,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
@@ -46,6 +47,7 @@ MAX_FRAMES = 5
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 _ESCAPED = re.compile(r'["\\]|[^ -~]')
 _QUOTED_KEYS = frozenset({"user"})
+_NUMBERS = (int, float)
 
 # aiosmtpd warns of each login with its data, and prints the lines of messages when it debugs.
 _TELLTALES = ("mail.log", "mail.debug")
@@ -69,12 +71,20 @@ def configure(form: Literal["logfmt", "json"], stream: TextIO | None = None, *, 
 
 def event(name: str, /, **fields: object) -> None:
     """Log that something happened. `name` and the keys are fixed words of ours."""
-    _output.write(Severity.NOTICE, name, fields)
+    _tell(Severity.NOTICE, name, fields)
 
 
 def warning(name: str, /, **fields: object) -> None:
     """Log that something is not as it should be: mail goes on, but somebody should look."""
-    _output.write(Severity.WARNING, name, fields)
+    _tell(Severity.WARNING, name, fields)
+
+
+def subscribe(observer: Callable[[str, Mapping[str, object]], None]) -> None:
+    """Let somebody know of each event and warning from now on: in the thread that logs it, with the fields as given.
+
+    It must be quick, and must not raise.
+    """
+    _observers.append(observer)
 
 
 def failure(name: str, error: BaseException, /, **fields: object) -> None:
@@ -85,6 +95,12 @@ def failure(name: str, error: BaseException, /, **fields: object) -> None:
 def flush() -> None:
     """Send on what is held back because syslogd was busy; to be called from time to time, and in the end."""
     _output.flush()
+
+
+def _tell(severity: Severity, name: str, fields: Mapping[str, object]) -> None:
+    _output.write(severity, name, fields)
+    for observe in _observers:
+        observe(name, fields)
 
 
 class _Target(Protocol):
@@ -161,7 +177,7 @@ def _foreign(record: logging.LogRecord) -> dict[str, object]:
 def _logfmt(fields: Mapping[str, object]) -> str:
     return " ".join(
         [
-            f"{key}={value}" if type(value) is int else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
+            f"{key}={value}" if type(value) in _NUMBERS else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
             for key, value in fields.items()
             if value is not None
         ]
@@ -233,3 +249,4 @@ def _is_journal(stream: TextIO) -> bool:
 
 
 _output = _Output("logfmt", sys.stderr)
+_observers: list[Callable[[str, Mapping[str, object]], None]] = []

@@ -40,9 +40,10 @@ def unescape(text: str) -> str:
 def _restored_logging() -> Iterator[None]:
     """Configuring is for a whole process; another test's is a process of its own."""
     root, output, hook = logging.getLogger(), logs._output, sys.unraisablehook
-    handlers, level = root.handlers[:], root.level
+    handlers, level, observers = root.handlers[:], root.level, logs._observers[:]
     yield
     logs._output = output
+    logs._observers[:] = observers
     sys.unraisablehook = hook
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -247,3 +248,11 @@ def test_what_can_be_raised_nowhere_is_a_line() -> None:
     Broken()
     [line] = lines(stream)
     assert parse(line) | {"at": ""} == {"event": "exception-ignored", "error": "ValueError: a\nb", "at": ""}
+
+
+def test_who_subscribes_knows_of_each_event_as_it_was_given() -> None:
+    known: list[tuple[str, dict[str, object]]] = []
+    logs.subscribe(lambda name, fields: known.append((name, dict(fields))))
+    logs.event("auth", user="alice", reason=None)
+    logs.event("auth", user="bob")
+    assert known == [("auth", {"user": "alice", "reason": None}), ("auth", {"user": "bob"})]

@@ -34,8 +34,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_the_package_and_what_belongs_beside_it(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    modules = {name for name in names if name.startswith("submission/")}
-    assert modules == {str(file.relative_to(ROOT)) for file in (ROOT / "submission").rglob("*.py")}
+    package = {name for name in names if name.startswith("submission/")}
+    files = [file for file in (ROOT / "submission").rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    assert package == {str(file.relative_to(ROOT)) for file in files}
     data = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
     assert data == DATA
     rest = {name.rpartition("/")[2] for name in names if ".dist-info/" in name}

@@ -59,6 +59,8 @@ key = "server.key"
 realm = "{realm}"
 [relay]
 address = "127.0.0.1:{relay}"
+[metrics]
+address = ""
 [[listen]]
 address = "127.0.0.1:{starttls}"
 tls = "starttls"

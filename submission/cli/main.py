@@ -12,10 +12,12 @@ from submission.cli.client_config import client_config
 from submission.cli.demo import demo
 from submission.cli.doctor import doctor
 from submission.cli.install_units import install_units
+from submission.cli.limits import limits
 from submission.cli.penalties import penalties
 from submission.cli.pop import pop
 from submission.cli.reload import reload
 from submission.cli.serve import serve
+from submission.cli.status import status
 from submission.cli.user import user
 from submission.config import ConfigError
 
@@ -50,10 +52,12 @@ commands.add_command(client_config)
 commands.add_command(demo)
 commands.add_command(doctor)
 commands.add_command(install_units)
+commands.add_command(limits)
 commands.add_command(penalties)
 commands.add_command(pop)
 commands.add_command(reload)
 commands.add_command(serve)
+commands.add_command(status)
 commands.add_command(user)
 
 

@@ -18,12 +18,17 @@ def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Non
         for row in rows:
             click.echo("\t".join(map(printable, row)))
         return
+    Console().print(make_table(header, rows))
+
+
+def make_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+    """A table for a terminal."""
     table = Table()
     for title in header:
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(value)) for value in row))
-    Console().print(table)
+    return table
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ several keys runs once each of them is right by itself; it hangs on the last of 
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections import Counter
 from pathlib import Path
@@ -24,12 +25,14 @@ from submission.config.values import (
     ListenAddress,
     LogSource,
     Mechanism,
+    MetricsAddress,
     Networks,
     NetworksOrNames,
     NetworksOrOctets,
     Octets,
     OptionalPath,
     PopFormat,
+    Quota,
     Realm,
     RelayAddress,
     Seconds,
@@ -47,6 +50,7 @@ from submission.config.values import (
 from submission.config.vouchers import CertificateUser, OAuth, certificate_faults, oauth_faults
 from submission.core.poplog.pattern import Pattern, PatternError
 from submission.core.poplog.registry import FORMATS
+from submission.core.quotas import WINDOWS, Limit, limits_of
 from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
@@ -155,11 +159,38 @@ class Relay(Table):
     """For the reply to the end of a message."""
 
 
-class UserLimits(Table):
+class AddressLimits(Table):
+    """What may be sent from one address by who has not logged in; 0 is unlimited."""
+
+    messages_per_hour: Quota = 0
+    messages_per_day: Quota = 0
+    recipients_per_hour: Quota = 0
+    recipients_per_day: Quota = 0
+
+    @property
+    def windows(self) -> tuple[Limit, ...]:
+        """Those that are set, of what is counted over time."""
+        return limits_of(self.model_dump(include=set(WINDOWS)))
+
+
+class UserLimits(AddressLimits):
     """What one user may send; 0 is unlimited."""
 
-    messages_per_hour: Annotated[int, Field(ge=0), only(0)] = 0
-    recipients_per_day: Annotated[int, Field(ge=0), only(0)] = 0
+    first_time_recipients_per_day: Quota = 0
+    connections: Quota = 0
+    """At once, in all workers together."""
+    alert: Several[str] = ()
+    """The command that is run when a user has reached one of these, and its arguments; no shell reads it."""
+    suspend: bool = False
+    """Whether such a user is disabled."""
+
+    @field_validator("alert")
+    @classmethod
+    def _alert(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no program can be."""
+        if command and not command[0].startswith("/"):
+            raise ValueError('must begin with the absolute path of a program, such as ["/usr/local/bin/alert"]')
+        return command
 
 
 class Limits(Table):
@@ -178,6 +209,7 @@ class Limits(Table):
     auth_failures: Count = 5
     """In one connection, which is closed then."""
     user: UserLimits = UserLimits()
+    address: AddressLimits = AddressLimits()
 
 
 class Policy(Table):
@@ -205,6 +237,7 @@ class PopPattern(Table):
     """A pattern of the admin's own, for a server that no format knows."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
+    """What it is called in the log."""
     regex: str
     """Matches `program: message`, or the whole of a line without syslog's header; groups `user` and `ip`."""
     samples: Annotated[Several[str], not_empty]
@@ -215,14 +248,21 @@ class PopBeforeSmtp(Table):
     """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
 
     enabled: bool = False
+    """Whether who has just read mail may send."""
     lifetime: Lifetime = 1800.0
+    """For how long after the last login."""
     logs: Several[LogSource] = ("/var/log/mail.log",)
+    """Files, `journal`, or `syslog:` and a socket that a syslog daemon writes to."""
     formats: Several[PopFormat] = ()
+    """Which servers' lines count. `submission pop detect` proposes some; each widens what can be forged."""
     static: NetworksOrNames = ()
+    """Who may always send."""
     deny: NetworksOrOctets = ()
+    """Who never may, whatever the log says."""
     shared: NetworksOrOctets = ()
     """Where many people are behind one address: webmail, proxies, carriers' NAT. A login from there is no grant."""
     relay_domains: Several[Domain] = ()
+    """Domains that anybody may send to, with all below them: those that this host is a backup for."""
     pattern: Several[PopPattern] = ()
     sendmail: Sendmail = Sendmail()
 
@@ -231,6 +271,7 @@ class Log(Table):
     """How the log is written."""
 
     format: Literal["logfmt", "json"] = "logfmt"
+    """How a line names its values."""
     syslog: Literal[Facility, ""] = ""
     """Where it isn't empty, the log goes to the host's syslogd, not to standard error."""
 
@@ -238,7 +279,9 @@ class Log(Table):
 class Metrics(Table):
     """Where counters and the status page can be read."""
 
-    address: Annotated[str, only("")] = ""
+    address: MetricsAddress = TcpAddress("127.0.0.1", 9587)
+    token_file: OptionalPath = None
+    """Holds what has to be shown to read them; may be missing where only this host can ask."""
 
 
 class Settings(Table):
@@ -325,6 +368,16 @@ class Settings(Table):
         scheme, _, file = store.url.partition(":")
         return store.model_copy(update={"url": f"{scheme}:{state_dir / file}", "key_file": state_dir / store.key_file})
 
+    @field_validator("limits")
+    @classmethod
+    def _limits(cls, limits: Limits, info: ValidationInfo) -> Limits:
+        """Refuse a suspension that the store couldn't keep."""
+        store: Store | None = info.data.get("store")
+        if store is not None and limits.user.suspend and store.url.startswith("sasldb2:"):
+            text = "a sasldb2 store can't keep that a user is disabled, must be false"
+            raise CrossCheckError({"limits.user.suspend": text})
+        return limits
+
     @field_validator("pop_before_smtp")
     @classmethod
     def _pop_before_smtp(cls, pop: PopBeforeSmtp) -> PopBeforeSmtp:
@@ -358,6 +411,16 @@ class Settings(Table):
                     {"relay.address": f'"{relay.address}" is a listener of our own, "{listener.address}"'}
                 )
         return relay
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics(cls, metrics: Metrics) -> Metrics:
+        """Refuse to tell other hosts who is there and how things stand, unless they know the token."""
+        address = metrics.address
+        if address is not None and metrics.token_file is None and not ipaddress.ip_address(address.host).is_loopback:
+            text = f'is missing, must be the path of a file where metrics.address, "{address}", is no loopback address'
+            raise CrossCheckError({"metrics.token_file": text})
+        return metrics
 
 
 def _missing_files(tls: Tls, is_spoken: bool) -> dict[str, str]:

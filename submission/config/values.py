@@ -170,6 +170,15 @@ def _listen_address(value: object, info: ValidationInfo) -> TcpAddress | UnixAdd
     return address
 
 
+def _metrics_address(value: object, info: ValidationInfo) -> TcpAddress | None:
+    if value is None or value == "":
+        return None
+    address = _address(value, info, may_name_host=False)
+    if not isinstance(address, TcpAddress):
+        raise ValueError('must be an address literal and a port (1 to 65535) such as "127.0.0.1:9587", or ""')
+    return address
+
+
 def _relay_address(value: object, info: ValidationInfo) -> TcpAddress | UnixAddress:
     address = _address(value, info, may_name_host=True)
     if address is None:
@@ -267,6 +276,8 @@ Several: TypeAlias = Annotated[tuple[T, ...], Field(strict=False)]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=31 * 86400)]
 Octets: TypeAlias = Annotated[int, BeforeValidator(_octets), Field(ge=1, le=1 << 40)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+Quota: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000_000)]
+"""0 is unlimited."""
 Tables: TypeAlias = Several[dict[str, object]]
 Networks: TypeAlias = Several[Annotated[Network, BeforeValidator(_network)]]
 NetworksOrOctets: TypeAlias = Several[Annotated[Network, BeforeValidator(_network_or_octets)]]
@@ -277,6 +288,7 @@ LogSource: TypeAlias = Annotated[str, AfterValidator(_log_source)]
 """An absolute path, maybe with wildcards, "journal", "syslog:/path" or "syslog:127.0.0.1:5514"."""
 ListenAddress: TypeAlias = Annotated[TcpAddress | UnixAddress | SystemdAddress, BeforeValidator(_listen_address)]
 RelayAddress: TypeAlias = Annotated[TcpAddress | UnixAddress, BeforeValidator(_relay_address)]
+MetricsAddress: TypeAlias = Annotated[TcpAddress | None, BeforeValidator(_metrics_address)]
 FilePath: TypeAlias = Annotated[Path, BeforeValidator(absolute_path)]
 StateFile: TypeAlias = Annotated[Path, BeforeValidator(_relative_path)]
 OptionalPath: TypeAlias = Annotated[Path | None, BeforeValidator(_path_or_none)]

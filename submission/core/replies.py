@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 _STATUS = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 
@@ -138,6 +139,8 @@ GIVEN_UP = own(451, "0.0", "The client gave the message up")  # for the log: the
 # The relay, where it gives no reply of its own
 RELAY_UNREACHABLE = own(451, "4.1", "The mail system is not answering, please try again later")
 RELAY_LOST = own(451, "4.2", "The connection to the mail system was lost, please try again later")
+SUSPENDED = own(550, "7.1", "This account is suspended, ask whoever runs this service")
+LIMITS_UNAVAILABLE = own(451, "3.0", "What you may send can't be checked now, please try again later")
 INTERNAL_ERROR = own(451, "3.0", "Internal error, please try again later")
 
 
@@ -154,6 +157,16 @@ def hello(hostname: str, *extensions: str) -> Reply:
 def chunk_taken(size: int) -> Reply:
     """The reply to a chunk behind which others come (RFC 3030 section 2)."""
     return own(250, "0.0", f"{size} octets received")
+
+
+def limit_reached(limit: str, until: datetime) -> Reply:
+    """A user, or an address, may send no more by a limit such as `100 messages per hour`, until then, in UTC."""
+    return own(450, "7.1", f"Limit of {limit} reached, try again after {until:%Y-%m-%d %H:%M} UTC")
+
+
+def too_many_connections(most: int) -> Reply:
+    """A user has as many connections already as there may be at once."""
+    return own(450, "7.1", f"Limit of {most} connections at once reached, close one and try again")
 
 
 def challenge(data: bytes) -> Reply:

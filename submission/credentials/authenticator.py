@@ -37,7 +37,7 @@ from submission.core.app_passwords import AppPassword
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import HASHES, ScramKeys
 from submission.credentials import clear
-from submission.credentials.accounts import SECRET, AccountError, parse_login, renew
+from submission.credentials.accounts import SECRET, AccountError, parse_login, renew, set_disabled
 from submission.credentials.hashing import is_foreign, needs_update, prepare, verify
 from submission.credentials.scram import Decoys
 from submission.credentials.sealing import Sealer
@@ -79,6 +79,7 @@ class Authenticator:
         self.held_back: frozenset[Need] = frozenset()
         """What some login lacks, as far as `look` found; see there."""
         self._looked: object | None = None
+        self._enabled: tuple[object | None, set[Login]] = (None, set())  # those seen in a version of the store
 
     async def look(self) -> None:
         """Find out what not every login has. Raises StoreUnavailableError.
@@ -141,6 +142,29 @@ class Authenticator:
         looks the same may be another person. Raises StoreUnavailableError.
         """
         return await self._in_thread(lambda: self._find(user, name))
+
+    async def is_enabled(self, login: Login) -> bool:
+        """Whether a login that was proved before may still be used. Raises StoreUnavailableError.
+
+        Like a right password's, the answer is remembered for as long as nothing changes in the store.
+        """
+        version = self._store.version()  # before the record is read, so that it isn't newer
+        seen, enabled = self._enabled
+        if version is not None and version == seen and login in enabled:
+            return True
+        record = await self._in_thread(lambda: self._store.read(login))
+        if record is None or record.is_disabled:
+            return False
+        seen, enabled = self._enabled
+        if version != seen or len(enabled) >= REMEMBERED:
+            enabled = set()
+            self._enabled = version, enabled
+        enabled.add(login)
+        return True
+
+    def suspend(self, login: Login) -> None:
+        """Disable a login. Blocks. Raises AccountError, StoreUnavailableError."""
+        set_disabled(self._store, login, is_disabled=True)
 
     def close(self) -> None:
         """End the threads and let go of the store."""

@@ -26,6 +26,7 @@ from submission.service.crew import (
     raise_descriptor_limit,
 )
 from submission.service.errors import StartError
+from submission.service.monitoring import open_monitoring
 from submission.service.supervisor import Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop
 from submission.smtp.places import Places
@@ -51,14 +52,22 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     sockets = open_sockets(settings)
     socketmap = open_socketmap(settings)
     tls = open_tls(settings)
+    workers, threads = count_workers(settings)
+    rows = CREWS * (workers + 1)  # the attendant has one, too
+    monitoring = open_monitoring(settings, rows)
     load_everything(settings)
     make_loop = find_event_loop()
     raise_descriptor_limit(settings)
     drop_root(settings.user)
-    workers, threads = count_workers(settings)
-    rows = CREWS * (workers + 1)  # the attendant has one, too
-    places = Places(rows, settings.limits)
-    inheritance = Inheritance(settings, sockets, socketmap, tls, places, workers, threads, make_loop, shows_dialogue)
+    places = Places(rows, settings.limits.connections, settings.limits.connections_per_ip)
+    users = Places(rows, settings.limits.connections, settings.limits.user.connections)
+    inheritance = Inheritance(
+        settings, sockets, socketmap, tls, places, users, monitoring, workers, threads, make_loop, shows_dialogue
+    )
+
+    def forget(row: int) -> None:
+        places.clear(row)
+        users.clear(row)
 
     def report(begun: int, reason: StartError | None) -> None:
         try:
@@ -70,7 +79,7 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     supervisor = Supervisor(
         WorkerCrew(inheritance, read),
         rows=rows,
-        forget=places.clear,
+        forget=forget,
         patience=DRAIN + LATE,
         report=report,
     )

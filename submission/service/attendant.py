@@ -1,4 +1,4 @@
-"""What one process does for all: it follows the mail logs into the table, and serves sendmail from that.
+"""What one process does for all: follows the mail logs into the table, serves sendmail from that, tells how all stands.
 
 Logs are followed in a thread (logins.py), for that reads files and writes to the state; the event loop answers sendmail
 and has its files written (publishing.py). When it dies, another goes on where it was: the workers read what is kept.
@@ -14,23 +14,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from submission.config.settings import Settings
+from submission.credentials.store import StoreUnavailableError
 from submission.sendmail.socketmap import SocketMap
 from submission.service.errors import StartError
 from submission.service.logins import LoginFollower
-from submission.service.orders import heed
+from submission.service.orders import Orders, heed
 from submission.service.publishing import Publisher
+from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
 from submission.service.turn import Turn
 from submission.service.worker import Inheritance
 from submission.smtp.admission import find_admission, open_admissions
-from submission.state import StateUnavailableError
+from submission.state import State, StateUnavailableError
 from submission.state.grants import GrantTable
 from submission.state.sqlite import SqliteState
 
 
-def is_needed(settings: Settings) -> bool:
+def is_needed(inheritance: Inheritance) -> bool:
     """Whether there is anything to do."""
-    return settings.pop_before_smtp.enabled
+    return inheritance.settings.pop_before_smtp.enabled or bool(inheritance.monitoring.sockets)
 
 
 def attend(station: Station, inheritance: Inheritance) -> None:
@@ -41,8 +43,38 @@ def attend(station: Station, inheritance: Inheritance) -> None:
 
 async def _attend(station: Station, inheritance: Inheritance) -> None:
     settings, orders = inheritance.settings, heed(station)
+    inheritance.monitoring.join(station.row, serves=True)
     with _translated():
         state = SqliteState(settings.state_dir / "state.db")
+        server = inheritance.monitoring.serve(settings, inheritance.places, inheritance.tls, state)
+    watching = asyncio.get_running_loop().create_task(watch(inheritance.tls))
+    try:
+        if server is not None:
+            await catch_up(inheritance.tls)
+            await server.start()
+        if settings.pop_before_smtp.enabled:
+            await _keep_grants(station, inheritance, state, orders)
+        else:
+            station.announce()
+            await _wait(orders)
+    finally:
+        if server is not None:
+            server.close()
+        watching.cancel()
+        state.close()
+
+
+async def _wait(orders: Orders, *tasks: asyncio.Task[None]) -> None:
+    """Wait until told to end, or a task has ended."""
+    end = asyncio.get_running_loop().create_task(orders.retire.wait())
+    await asyncio.wait((*tasks, end), return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+
+
+async def _keep_grants(station: Station, inheritance: Inheritance, state: State, orders: Orders) -> None:
+    """Follow the logs, and have sendmail know what follows from them, until told to end. Raises StartError."""
+    settings = inheritance.settings
+    with _translated():
         table = GrantTable(state)
         following = _Following(settings, table)
     publisher = Publisher(settings.pop_before_smtp.sendmail, table, open_admissions(settings, table))
@@ -51,22 +83,17 @@ async def _attend(station: Station, inheritance: Inheritance) -> None:
     if socketmap is not None:
         await socketmap.start()
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(asyncio.to_thread(following.run)), loop.create_task(publisher.run())]
-    ends = [loop.create_task(orders.stop.wait()), loop.create_task(orders.retire.wait())]
+    reading, publishing = loop.create_task(asyncio.to_thread(following.run)), loop.create_task(publisher.run())
     station.announce()
-    await asyncio.wait((*tasks, *ends), return_when=asyncio.FIRST_COMPLETED)
+    await _wait(orders, reading, publishing)
     if socketmap is not None:
         socketmap.close()
     following.stop()
-    for task in (*tasks[1:], *ends):
-        task.cancel()
-    await asyncio.gather(*tasks[1:], *ends, return_exceptions=True)
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
     if orders.stop.is_set():
         await publisher.withdraw()
-    try:
-        await tasks[0]
-    finally:
-        state.close()
+    await reading
 
 
 class _Following:
@@ -103,7 +130,7 @@ class _Following:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except StateUnavailableError as error:
+    except (StateUnavailableError, StoreUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
     except OSError as error:
         raise StartError(f"pop_before_smtp.logs: {error.strerror or error}", os.EX_UNAVAILABLE) from error

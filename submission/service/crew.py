@@ -34,7 +34,7 @@ from submission.smtp.tls import ServerTls
 
 SPARE_DESCRIPTORS = 256
 """File descriptors that a worker needs beside those of its clients and of the relay."""
-FIXED = ("user", "state_dir")
+FIXED = ("user", "state_dir", "metrics")
 """Settings that only a restart changes."""
 
 Sockets = Sequence[tuple[Listen, socket.socket]]
@@ -51,13 +51,17 @@ class WorkerCrew:
     @property
     def count(self) -> int:
         """How many they are."""
-        return self.inheritance.workers + attendant.is_needed(self.inheritance.settings)
+        return self.inheritance.workers + attendant.is_needed(self.inheritance)
 
     @property
     def sockets(self) -> Sequence[socket.socket]:
         """What they accept clients from."""
-        socketmap = self.inheritance.socketmap
-        return [*(sock for _, sock in self.inheritance.sockets), *([socketmap] if socketmap else [])]
+        socketmap, monitoring = self.inheritance.socketmap, self.inheritance.monitoring
+        return [
+            *(sock for _, sock in self.inheritance.sockets),
+            *([socketmap] if socketmap else []),
+            *monitoring.sockets,
+        ]
 
     def begin(self) -> None:
         """Log as the configuration says."""
@@ -87,13 +91,15 @@ class WorkerCrew:
         except StartError:
             _close_new(sockets, former.sockets)
             raise
+        former.monitoring.extend(settings)
         inheritance = replace(
             former,
             settings=settings,
             tls=tls,
             sockets=sockets,
             socketmap=socketmap,
-            places=former.places.limited(settings.limits),
+            places=former.places.limited(settings.limits.connections, settings.limits.connections_per_ip),
+            users=former.users.limited(settings.limits.connections, settings.limits.user.connections),
             workers=workers,
             threads=threads,
         )

@@ -28,6 +28,8 @@ from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
+from submission.service.limiting import close_limiting, keep_releasing, open_limiting
+from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
 from submission.service.supervisor import Station
@@ -57,6 +59,9 @@ class Inheritance:
     """Where sendmail asks, if it does."""
     tls: ServerTls
     places: Places
+    users: Places
+    """Of the connections that each user has."""
+    monitoring: Monitoring
     workers: int
     threads: int
     """How many hash passwords in each worker."""
@@ -105,6 +110,7 @@ def _fit_buffers() -> None:
 
 async def _serve(station: Station, inheritance: Inheritance) -> None:
     settings, tls = inheritance.settings, inheritance.tls
+    inheritance.monitoring.join(station.row)
     orders = heed(station)
     pool = Pool(settings.relay, settings.hostname, inheritance.workers)
     try:
@@ -112,6 +118,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         state = SqliteState(settings.state_dir / "state.db")
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
         admissions = open_admissions(settings, GrantTable(state))
+        limiting = open_limiting(settings, state, authenticator, inheritance.users.row(station.row))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
     shared = Shared(
@@ -121,6 +128,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         lambda: _local_time(int(time.time())),
         penalties,
         admissions,
+        limiting=limiting,
         shows_dialogue=inheritance.shows_dialogue,
     )
     sessions = Sessions(inheritance.places.row(station.row))
@@ -136,6 +144,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     ]
     loop = asyncio.get_running_loop()
     sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
+    releasing = loop.create_task(keep_releasing(limiting))
     watching = loop.create_task(watch(tls))
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
@@ -154,8 +163,10 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     sweeping.cancel()
     watching.cancel()
     asking.cancel()
+    releasing.cancel()
     await admissions.settle()
     pool.close()
+    await asyncio.to_thread(close_limiting, limiting)
     authenticator.close()
     state.close()
 

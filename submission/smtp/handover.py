@@ -31,6 +31,7 @@ from submission.relay.upstream import RelayError, RelayLostError, RelayUnreachab
 from submission.smtp.answers import Answers
 from submission.smtp.chunks import ChunkedMessage, skip
 from submission.smtp.message import PATIENCE, Delivery, Outcome, relay_data
+from submission.smtp.quotas import Quotas
 from submission.smtp.stream import ClientGoneError, ClientIdleError, ClientStream
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Handover:
         self._stream = stream
         self._answers = answers
         self._open: _Open | None = None
+        self.quotas = Quotas(shared.limiting, peer)
         self.messages = 0
 
     @property
@@ -88,7 +90,7 @@ class Handover:
         if self._open is not None and self._open.is_refused:
             self.end()
 
-    def mail(self, argument: bytes, identity: Identity | None, *, can_start_tls: bool) -> Reply | None:
+    async def mail(self, argument: bytes, identity: Identity | None, *, can_start_tls: bool) -> Reply | None:
         """Open a transaction (RFC 5321 section 4.1.1.2) in the name of whoever it is that the client may send for."""
         refusal = refuse_mail(identity, can_start_tls=can_start_tls)
         if refusal is not None or identity is None:
@@ -104,6 +106,9 @@ class Handover:
             return refusal
         if parameters.declared_size(values) > self.max_size:
             return replies.MESSAGE_TOO_BIG
+        refusal = await self.quotas.open(identity)
+        if refusal is not None:
+            return refusal
         self._open = _Open(envelope, Upstream(self._shared.pool, self._client))
         command = b"MAIL FROM:<" + sender.text + b">" + parameters.encode(self._with_submitter(envelope))
         self._answers.promise(self._open.upstream.send(command), self._take_sender, self._lose)
@@ -124,6 +129,8 @@ class Handover:
             return parsed
         mailbox, values = parsed
         refusal = self._shared.admissions.refuse_recipient(envelope.identity, mailbox)
+        if refusal is None:
+            refusal = await self.quotas.admit(mailbox)
         if refusal is not None:
             return refusal
         command = b"RCPT TO:<" + mailbox.text + b">" + parameters.encode(values)
@@ -183,9 +190,11 @@ class Handover:
             if outcome is None:  # cancelled, or a fault of ours
                 outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=delivery.is_committed)
             if not outcome.is_open:
-                self._log(outcome, transaction.envelope)
+                self._log(outcome, transaction.envelope, delivery.wait)
                 if outcome.reply.is_positive:
                     self._shared.admissions.note_message(transaction.envelope.identity)
+                if outcome.is_unknown or outcome.reply.is_positive:
+                    self.quotas.keep()
                 if outcome.reason:
                     transaction.upstream.abort(outcome.reason)
                 transaction.chunks = None
@@ -198,6 +207,7 @@ class Handover:
         transaction, self._open = self._open, None
         if transaction is None:
             return
+        self.quotas.close()
         if transaction.chunks is not None:
             outcome = Outcome(replies.GIVEN_UP, transaction.chunks.size, "given up by the client")
             self._log(outcome, transaction.envelope)
@@ -238,6 +248,8 @@ class Handover:
         if transaction is not None:
             transaction.promised -= 1
             transaction.envelope.recipients += reply.is_positive
+            if not reply.is_positive:
+                self.quotas.give_back_recipient()
             if reply.code == 421:  # one refused recipient is no event, this is the end
                 self._log(Outcome(reply, 0), transaction.envelope)
         self._heed(reply)
@@ -297,7 +309,8 @@ class Handover:
             client = headers.Client(hello, literal, identity.user or "", via)
         return headers.received(hop, self._shared.now(), client)
 
-    def _log(self, outcome: Outcome, envelope: Envelope) -> None:
+    def _log(self, outcome: Outcome, envelope: Envelope, wait: float | None = None) -> None:
+        """Tell what became of a message, for whose end the relay took `wait` seconds."""
         peer = self._peer
         result = "unknown" if outcome.is_unknown else "ok" if outcome.reply.is_positive else "refused"
         fields = {"from": str(envelope.sender), "nrcpt": envelope.recipients, "size": outcome.size}
@@ -310,6 +323,7 @@ class Handover:
             **fields,
             session=peer.session,
             id=f"{peer.session}.{self.messages}",
+            relay_seconds=None if wait is None else round(wait, 4),
             reply=outcome.reply.text,
             reason=outcome.reason or None,
         )

@@ -22,6 +22,7 @@ from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
 from submission.smtp.admission import Admissions
+from submission.smtp.quotas import Limiting
 from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
 from submission.smtp.sockets import BACKLOG
@@ -42,6 +43,8 @@ class Shared:
     admissions: Admissions = field(default_factory=Admissions)
     shows_dialogue: bool = False
     """Whether the log has each line of each session, secrets starred."""
+    limiting: Limiting | None = None
+    """None where everybody may send without limit."""
 
 
 class Listener:

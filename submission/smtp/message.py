@@ -10,6 +10,7 @@ message away, and with a reply that says so, once the client has sent what it an
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from submission.core import replies
@@ -42,6 +43,8 @@ class Delivery:
         self._loss: RelayError | None = None
         self.is_committed = False
         """Whether the relay may have the whole message: from then on only its reply can tell what became of it."""
+        self.wait: float | None = None
+        """Seconds that the relay took to reply to the end of the message, once it has."""
 
     @property
     def loss(self) -> RelayError | None:
@@ -67,12 +70,15 @@ class Delivery:
         if self.loss is not None:
             return self.explain(self.loss, size)
         self.is_committed = is_message
+        asked = time.monotonic()
         try:
             reply = await self._upstream.finish(octets, is_message=is_message)
             if reply.code == 354:
                 raise RelayLostError("354 to the end of a message")
         except RelayLostError as loss:
             return self.explain(loss, size, is_unknown=is_message and loss.reply is None)
+        if is_message:
+            self.wait = time.monotonic() - asked
         if not reply.is_positive:  # a yes shows that it has read all of it; a no may come early
             self._upstream.retire()
         return Outcome(reply, size, is_open=not is_message and reply.is_positive)

@@ -10,6 +10,8 @@ would be counted together, so there are two hashes, and the smaller count is bel
 too high, if strangers meet in both, and is never too low. At the default limit of 50 it takes two busy strangers in
 just these two cells of 65,536 each. The hash has a random key, made before the fork: nobody can choose addresses that
 shut somebody else out.
+
+The connections of each user are counted the same way, the user in place of the network.
 """
 
 from __future__ import annotations
@@ -18,8 +20,6 @@ import copy
 import hashlib
 import mmap
 import secrets
-
-from submission.config.settings import Limits
 
 TABLES = 2
 CELLS = 1 << 16
@@ -31,19 +31,18 @@ ROW = 1 + TABLES * CELLS
 class Row:
     """The counters of one worker, and its view of all others'."""
 
-    def __init__(self, all_rows: memoryview, worker: int, key: bytes, limits: Limits) -> None:
+    def __init__(self, all_rows: memoryview, worker: int, key: bytes, most: int, most_each: int) -> None:
         self._all = all_rows
         self._own = all_rows[worker * ROW : (worker + 1) * ROW]
         self._key = key
-        self._limits = limits
+        self._most = most
+        self._most_each = most_each
 
     def take(self, network: str) -> bool:
         """Count a client in, or say that there is no room. A client of no network counts in the total only."""
         cells = self._cells(network)
         self._add(cells, 1)
-        if self._sum(0) <= self._limits.connections and (
-            not network or min(map(self._sum, cells[1:])) <= self._limits.connections_per_ip
-        ):
+        if self._sum(0) <= self._most and (not network or min(map(self._sum, cells[1:])) <= self._most_each):
             return True
         self._add(cells, -1)
         return False
@@ -70,20 +69,26 @@ class Row:
 class Places:
     """The memory that the workers share; to be made before they are."""
 
-    def __init__(self, workers: int, limits: Limits) -> None:
+    def __init__(self, workers: int, most: int, most_each: int) -> None:
+        """How many clients there may be in all, and of each network."""
         self._memory = memoryview(mmap.mmap(-1, workers * ROW * 4)).cast("I")
         self._key = secrets.token_bytes(32)
-        self._limits = limits
+        self._most = most
+        self._most_each = most_each
 
-    def limited(self, limits: Limits) -> Places:
+    def limited(self, most: int, most_each: int) -> Places:
         """The same places with other limits, for workers who serve beside those who have the former ones."""
         places = copy.copy(self)
-        places._limits = limits
+        places._most, places._most_each = most, most_each
         return places
 
     def row(self, worker: int) -> Row:
         """The row of a worker, from 0 on."""
-        return Row(self._memory, worker, self._key, self._limits)
+        return Row(self._memory, worker, self._key, self._most, self._most_each)
+
+    def count(self) -> int:
+        """How many clients there are now."""
+        return sum(self._memory[::ROW])
 
     def clear(self, worker: int) -> None:
         """Forget the clients of a worker that is dead."""

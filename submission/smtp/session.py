@@ -189,6 +189,7 @@ class Session(SMTP):
         finally:
             self._answers.forget()
             self._handover.end()
+            self._handover.quotas.leave()
             self._stream.close()
             self._smtp_methods.clear()  # bound methods: without them the session is freed without a collector
             self._log(self.loop.time() - started)
@@ -383,7 +384,7 @@ class Session(SMTP):
         except StateUnavailableError as error:
             logs.failure("state-unavailable", error, session=self.peer.session)
             return replies.AUTH_UNAVAILABLE
-        return self._handover.mail(argument, identity, can_start_tls=self._can_start_tls)
+        return await self._handover.mail(argument, identity, can_start_tls=self._can_start_tls)
 
     async def _admit(self) -> Identity | None:
         """As whom a client may send that didn't authenticate: asked anew each time, for it may be over."""

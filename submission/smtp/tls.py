@@ -80,6 +80,11 @@ class ServerTls:
         """What a listener with this lowest version shakes hands with; the same object for ever."""
         return self._fronts[minimum]
 
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Those that are served now, the one for clients that ask for no name first; none where nobody speaks TLS."""
+        return tuple(self._certificates.values())
+
     def has_changed(self) -> bool:
         """Whether any file is another one than at the last `reload`, were it refused or not. For a thread."""
         return self._look() != self._seen

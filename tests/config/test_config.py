@@ -67,7 +67,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         [limits]
         recipients = 0
         message_size = "40MB"
-        user.messages_per_hour = 10
+        user.messages_per_hour = -1
         [log]
         format = "syslog"
         [nonsense]
@@ -85,7 +85,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         'auth.require_tls: "true" must be true or false',
         'limits.message_size: "40MB" must be a number of bytes or a text such as "512KiB", "40MiB", "1GiB"',
         "limits.recipients: 0 must be greater than or equal to 1",
-        "limits.user.messages_per_hour: 10 is not available in this version, allowed: 0",
+        "limits.user.messages_per_hour: -1 must be greater than or equal to 0",
         'log.format: "syslog" must be "logfmt" or "json"',
         'hostnam: is unknown, did you mean "hostname"?',
         "nonsense: is unknown, allowed: hostname, state_dir, workers, user, tls, listen, auth, store, relay, limits, "

@@ -81,7 +81,22 @@ def test_defaults(tmp_path: Path) -> None:
             "connections_per_ip": 50,
             "command_timeout": 300,
             "auth_failures": 5,
-            "user": {"messages_per_hour": 0, "recipients_per_day": 0},
+            "user": {
+                "messages_per_hour": 0,
+                "messages_per_day": 0,
+                "recipients_per_hour": 0,
+                "recipients_per_day": 0,
+                "first_time_recipients_per_day": 0,
+                "connections": 0,
+                "alert": [],
+                "suspend": False,
+            },
+            "address": {
+                "messages_per_hour": 0,
+                "messages_per_day": 0,
+                "recipients_per_hour": 0,
+                "recipients_per_day": 0,
+            },
         },
         "policy": {"sender": "any", "from_header": "any", "hide_client": True, "senders": []},
         "pop_before_smtp": {
@@ -97,7 +112,7 @@ def test_defaults(tmp_path: Path) -> None:
             "sendmail": {"socketmap": "", "text_map": "", "access_map": ""},
         },
         "log": {"format": "logfmt", "syslog": ""},
-        "metrics": {"address": ""},
+        "metrics": {"address": "127.0.0.1:9587", "token_file": ""},
     }
 
 
@@ -205,7 +220,9 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
             setattr(table, next(iter(type(table).model_fields)), "other")
 
 
-TABLES = "tls auth store relay limits limits.user policy pop_before_smtp pop_before_smtp.sendmail log metrics"
+TABLES = (
+    "tls auth store relay limits limits.user limits.address policy pop_before_smtp pop_before_smtp.sendmail log metrics"
+)
 
 
 @pytest.mark.parametrize("table", TABLES.split())
@@ -219,12 +236,9 @@ def test_a_misspelt_key_is_a_fault_in_every_table(tmp_path: Path, table: str) ->
     ("key", "text", "allowed"),
     [
         ("store.url", LISTEN + '[store]\nurl = "postgresql://host/users"', '"sqlite:FILE", "sasldb2:FILE"'),
-        ("limits.user.messages_per_hour", LISTEN + "[limits.user]\nmessages_per_hour = 1", "0"),
-        ("limits.user.recipients_per_day", LISTEN + "[limits.user]\nrecipients_per_day = 1", "0"),
         ("policy.sender", LISTEN + '[policy]\nsender = "own"', '"any"'),
         ("policy.from_header", LISTEN + '[policy]\nfrom_header = "realm"', '"any"'),
         ("policy.senders", LISTEN + '[[policy.senders]]\nuser = "alice"\naddresses = ["a@example.com"]', "[]"),
-        ("metrics.address", LISTEN + '[metrics]\naddress = "127.0.0.1:9587"', '""'),
     ],
 )
 def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: str, allowed: str) -> None:
@@ -242,10 +256,14 @@ def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: 
         ("limits", "connections", ["0", "1000001"], ["1"]),
         ("limits", "connections_per_ip", ["0", "1000001"], ["1"]),
         ("limits", "auth_failures", ["0", "-1"], ["1"]),
+        ("limits.user", "messages_per_hour", ["-1", "1000000001", "true", '"1"'], ["0", "1000000000"]),
+        ("limits.user", "alert", ['"/bin/true"', '["true"]', '[""]'], ["[]", '["/bin/true", "x y"]']),
+        ("limits.user", "suspend", ["1", '"true"'], ["true"]),
+        ("limits.address", "recipients_per_day", ["-1", "0.5"], ["0", "1"]),
         ("limits", "command_timeout", ["0", "-1", "nan", "inf", '"0s"', '"32d"', "true"], ["0.1", '"31d"']),
         ("relay", "connect_timeout", ["0", "nan", "inf", '"30 s"'], ["1"]),
         ("relay", "final_timeout", ["0", "nan", "inf", '"-1s"'], ['"10m"']),
-        ("pop_before_smtp", "lifetime", ["0", '"30"'], ['"30m"']),
+        ("pop_before_smtp", "lifetime", ["0", '"30"', '"59s"', '"32d"'], ['"1m"', '"30m"', '"31d"']),
     ],
 )
 def test_ranges(tmp_path: Path, table: str, key: str, bad: list[str], good: list[str]) -> None:
@@ -259,6 +277,59 @@ def test_ranges(tmp_path: Path, table: str, key: str, bad: list[str], good: list
         ], value
     for value in good:
         read(tmp_path, f"{head}{header}{key} = {value}\n{tail}")
+
+
+def pop_faults(folder: Path, text: str) -> list[str]:
+    """The keys of what is wrong with [pop_before_smtp]."""
+    return [line.partition(": ")[0] for line in faults(folder, f"{LISTEN}{FILES}[pop_before_smtp]\n{text}\n")]
+
+
+@pytest.mark.parametrize("network", ["8.0.0.0/7", "0.0.0.0/0", "::/0", "2001::/15"])
+def test_static_networks_that_strangers_are_in(tmp_path: Path, network: str) -> None:
+    assert pop_faults(tmp_path, f'static = ["192.0.2.1", "{network}"]') == ["pop_before_smtp.static[1]"]
+
+
+def test_static_hosts_may_be_names(tmp_path: Path) -> None:
+    text = LISTEN + FILES + '[pop_before_smtp]\nstatic = ["Office.example.com", "10", "fd00::/16"]\n'
+    assert list(map(str, read(tmp_path, text).pop_before_smtp.static)) == [
+        "office.example.com",
+        "10.0.0.0/8",
+        "fd00::/16",
+    ]
+    assert pop_faults(tmp_path, 'static = ["no name", "1.2.3.4.5"]') == [
+        "pop_before_smtp.static[0]",
+        "pop_before_smtp.static[1]",
+    ]
+
+
+def test_logs(tmp_path: Path) -> None:
+    right = ["/var/log/mail.log", "mail*.log", "journal", "syslog:/run/x", "syslog:127.0.0.1:5514", "syslog:[::1]:5514"]
+    settings = read(tmp_path, f"{LISTEN}{FILES}[pop_before_smtp]\nlogs = {right!r}\n")
+    assert settings.pop_before_smtp.logs == (right[0], str(tmp_path / "mail*.log"), *right[2:])
+    wrong = ["", "syslog:x", "syslog:192.0.2.1:514", "syslog:0.0.0.0:514", "syslog:127.0.0.1", "syslog:unix:/x"]
+    assert pop_faults(tmp_path, f"logs = {wrong!r}") == [f"pop_before_smtp.logs[{number}]" for number in range(6)]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9587", "192.0.2.1:9587", "[::]:9587"])
+def test_metrics_for_other_hosts_need_a_token(tmp_path: Path, address: str) -> None:
+    text = LISTEN + FILES + f'[metrics]\naddress = "{address}"\n'
+    assert faults(tmp_path, text) == [
+        "metrics.token_file: is missing, must be the path of a file where metrics.address, "
+        f'"{address}", is no loopback address'
+    ]
+    assert read(tmp_path, text + 'token_file = "token"\n').metrics.token_file == tmp_path / "token"
+
+
+@pytest.mark.parametrize(("address", "host"), [("", None), ("127.0.0.2:1", "127.0.0.2"), ("[::1]:9", "::1")])
+def test_metrics_may_be_had_on_this_host_or_not_at_all(tmp_path: Path, address: str, host: str | None) -> None:
+    found = read(tmp_path, LISTEN + FILES + f'[metrics]\naddress = "{address}"\n').metrics.address
+    assert (found and found.host) == host
+
+
+@pytest.mark.parametrize("address", ["localhost:9587", "127.0.0.1", "unix:/run/metrics", "systemd:metrics", ":9587"])
+def test_metrics_have_a_port_of_an_address(tmp_path: Path, address: str) -> None:
+    [told] = faults(tmp_path, LISTEN + FILES + f'[metrics]\naddress = "{address}"\n')
+    assert told.startswith(f'metrics.address: "{address}" must be an address literal and a port')
 
 
 @pytest.mark.parametrize("missing", ["certificate", "key"])
@@ -413,3 +484,10 @@ def test_formats_of_logs(tmp_path: Path) -> None:
     assert read(tmp_path, text.format("courier")).pop_before_smtp.formats == ("dovecot", "courier")
     [told] = faults(tmp_path, text.format("exim"))
     assert told.startswith('pop_before_smtp.formats[1]: "exim" is no format, allowed: "dovecot", "courier", ')
+
+
+def test_a_store_that_cannot_disable_anybody_allows_no_suspension(tmp_path: Path) -> None:
+    text = LISTEN + FILES + '[store]\nurl = "{}"\n[limits.user]\nsuspend = true\n'
+    [told] = faults(tmp_path, text.format("sasldb2:/etc/sasldb2"))
+    assert told == "limits.user.suspend: a sasldb2 store can't keep that a user is disabled, must be false"
+    assert read(tmp_path, text.format("sqlite:users.db")).limits.user.suspend

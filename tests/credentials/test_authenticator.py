@@ -16,7 +16,7 @@ from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
-from submission.credentials.accounts import delete, set_disabled, set_password
+from submission.credentials.accounts import NoSuchUserError, delete, set_disabled, set_password
 from submission.credentials.authenticator import MAX_WAITING, REMEMBERED_FOR, Authenticator
 from submission.credentials.database import DatabaseStore
 from submission.credentials.sealing import Sealer
@@ -485,3 +485,33 @@ async def test_tokens(path: Path, logged: Callable[[], list[dict[str, object]]])
 
 async def test_without_an_issuer_no_token_is_good(authenticator: Authenticator) -> None:
     assert await authenticator.check_token("", "alice") is None
+
+
+async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
+    authenticator: Authenticator, store: DatabaseStore, path: Path
+) -> None:
+    assert await authenticator.is_enabled(ALICE)
+    assert not await authenticator.is_enabled(BOB)
+    assert not await authenticator.is_enabled(Login("nobody", "example.com"))
+    await asyncio.to_thread(authenticator.suspend, ALICE)
+    assert not await authenticator.is_enabled(ALICE)
+    assert await authenticator.is_enabled(CAROL)
+    delete(store, CAROL)
+    settle(path)
+    assert not await authenticator.is_enabled(CAROL)
+    with pytest.raises(NoSuchUserError):
+        await asyncio.to_thread(authenticator.suspend, CAROL)
+
+
+async def test_while_nothing_changed_nobody_is_asked_whether_a_login_is_usable(
+    authenticator: Authenticator, path: Path
+) -> None:
+    settle(path)
+    assert await authenticator.is_enabled(ALICE)
+    authenticator._threads.shutdown()
+    assert await authenticator.is_enabled(ALICE)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await authenticator.is_enabled(CAROL)
+    settle(path, -120)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await authenticator.is_enabled(ALICE)

@@ -55,7 +55,7 @@ async def listening(
     authenticator = open_authenticator(settings)
     shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
     sock = bind(address)
-    sessions = Sessions(Places(1, settings.limits).row(0))
+    sessions = Sessions(Places(1, settings.limits.connections, settings.limits.connections_per_ip).row(0))
     listener = Listener(listen, sock, shared, sessions, _context(folder) if tls != "none" else None)
     await listener.start()
     try:

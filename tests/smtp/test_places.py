@@ -5,7 +5,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from submission.config.settings import Limits
 from submission.smtp.places import CELLS, Places
 
 WORKERS = 3
@@ -13,7 +12,7 @@ NETWORKS = ["", "192.0.2.1", "192.0.2.2", "2001:db8::/64"]
 
 
 def test_all_workers_together_have_only_so_many() -> None:
-    places = Places(2, Limits(connections=3))
+    places = Places(2, 3, 50)
     one, other = places.row(0), places.row(1)
     assert [one.take(""), other.take("192.0.2.1"), other.take("192.0.2.2")] == [True] * 3
     assert [one.take(""), other.take("192.0.2.3")] == [False] * 2
@@ -22,7 +21,7 @@ def test_all_workers_together_have_only_so_many() -> None:
 
 
 def test_an_address_has_only_so_many_whoever_serves_it() -> None:
-    places = Places(2, Limits(connections_per_ip=2))
+    places = Places(2, 10_000, 2)
     one, other = places.row(0), places.row(1)
     assert [row.take("192.0.2.1") for row in (one, other, one, other)] == [True, True, False, False]
     assert one.take("192.0.2.2")
@@ -32,7 +31,7 @@ def test_an_address_has_only_so_many_whoever_serves_it() -> None:
 
 
 def test_the_clients_of_a_dead_worker_are_forgotten() -> None:
-    places = Places(2, Limits(connections=2, connections_per_ip=1))
+    places = Places(2, 2, 1)
     assert places.row(0).take("192.0.2.1")
     assert places.row(1).take("192.0.2.2")
     places.clear(1)
@@ -42,7 +41,7 @@ def test_the_clients_of_a_dead_worker_are_forgotten() -> None:
 
 
 def test_processes_share_it() -> None:
-    places = Places(2, Limits(connections_per_ip=1))
+    places = Places(2, 10_000, 1)
     child = os.fork()
     if not child:
         os._exit(0 if places.row(1).take("192.0.2.1") else 1)
@@ -55,7 +54,7 @@ def test_processes_share_it() -> None:
 def test_strangers_do_not_take_each_others_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there are by default, one for an address: chance refuses some, and how many is a matter of theory."""
     monkeypatch.setattr("secrets.token_bytes", bytes)
-    row = Places(1, Limits(connections_per_ip=1)).row(0)
+    row = Places(1, 10_000, 1).row(0)
     refused = sum(not row.take(f"10.0.{number // 256}.{number % 256}") for number in range(10_000))
     most = 1 - (1 - 1 / CELLS) ** 10_000  # of a cell that somebody has, once all are there
     assert refused < 10_000 * most**2
@@ -66,8 +65,7 @@ class Workers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.limits = Limits(connections=6, connections_per_ip=2)
-        self.places = Places(WORKERS, self.limits)
+        self.places = Places(WORKERS, 6, 2)
         self.rows = [self.places.row(number) for number in range(WORKERS)]
         self.clients: list[tuple[int, str]] = []
 
@@ -92,7 +90,7 @@ class Workers(RuleBasedStateMachine):
 
     @invariant()
     def nobody_counts_twice(self) -> None:
-        assert sum(row._own[0] for row in self.rows) == len(self.clients)
+        assert self.places.count() == len(self.clients)
 
 
 TestWorkers = Workers.TestCase

@@ -35,7 +35,7 @@ async def connected(
         }
     )
     authenticator = open_authenticator(settings)
-    sessions = Sessions(Places(1, settings.limits).row(0))
+    sessions = Sessions(Places(1, 10, 10).row(0))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listener = Listener(settings.listen[0], listening, Shared(settings, pool, authenticator, now), sessions, None)
         reader, writer = await asyncio.open_connection(*listening.getsockname())

@@ -170,6 +170,7 @@ class Server:
             "tls": {"certificate": "server.pem", "key": "server.key"},
             "auth": {"realm": REALM, "exempt": ["127.0.0.0/8"]},
             "relay": {"address": relay},
+            "metrics": {"address": ""},
         }
 
     def _give_away(self) -> None:

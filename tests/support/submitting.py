@@ -103,7 +103,7 @@ async def submitting(
     )
     authenticator = open_authenticator(effective)
     shared = Shared(effective, pool, authenticator, lambda: datetime.now(UTC))
-    sessions = Sessions(Places(1, effective.limits).row(0))
+    sessions = Sessions(Places(1, 10, 10).row(0))
     ours, theirs = socket.socketpair()
     listener = Listener(effective.listen[0], ours, shared, sessions, None)
     reader, writer = await asyncio.open_connection(sock=theirs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -31,6 +32,7 @@ class Terminal:
         self._master = -1
         self._process: subprocess.Popen[bytes] | None = None
         self.screen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def __enter__(self) -> Self:
         self._master, slave = pty.openpty()
@@ -55,6 +57,11 @@ class Terminal:
         """Wait until the screen ends with a prompt."""
         while not self.screen.endswith(prompt):
             assert self._read(), f"expected {prompt!r}, the program has ended: {self.screen!r}"
+
+    def see(self, text: str) -> None:
+        """Wait until the screen has shown a text."""
+        while text not in self.screen:
+            assert self._read(), f"expected {text!r}, the program has ended: {self.screen!r}"
 
     def _await_silence(self) -> None:
         """Let the program turn the echo off: saslpasswd2 does so behind its prompt, and loses what was typed before."""
@@ -82,5 +89,5 @@ class Terminal:
             octets = os.read(self._master, 4096)
         except OSError:  # how Linux says that nobody has the terminal open any more
             return False
-        self.screen += octets.decode()
+        self.screen += self._decoder.decode(octets)
         return bool(octets)

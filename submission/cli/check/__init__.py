@@ -26,6 +26,7 @@ from submission.core.addresses import Login
 from submission.credentials import open_store
 from submission.credentials.store import StoreUnavailableError
 from submission.credentials.tokens import IssuerUnavailableError
+from submission.metrics.server import TokenError, read_token
 
 
 @click.command()
@@ -62,6 +63,21 @@ def examine(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
     yield from examine_certificates(settings, user, now)
     yield from _issuer(settings.auth.oauth, user)
     yield from examine_pop_before_smtp(settings.pop_before_smtp, user)
+    yield from _token(settings.metrics.token_file)
+    alert = settings.limits.user.alert
+    if alert and not (Path(alert[0]).is_file() and os.access(alert[0], os.X_OK)):
+        yield Finding("limits.user.alert", f'"{alert[0]}" is not there, or no program')
+
+
+def _token(file: Path | None) -> Iterator[Finding]:
+    """Whether the token of the metrics can be used; it is read before root is dropped."""
+    if file is None:
+        return
+    yield from check_mode("metrics.token_file", file, 0o640)
+    try:
+        read_token(file)
+    except TokenError as error:
+        yield Finding("metrics.token_file", str(error))
 
 
 def _user(name: str) -> pwd.struct_passwd | None:

@@ -450,3 +450,25 @@ def test_what_the_service_could_not_read(folder: Path) -> None:
     file.chmod(0o600)
     text = f'"{file}" cannot be read by {USER}, must be readable for the service'
     assert findings(folder) == [Finding("auth.oauth.jwks", text)]
+
+
+def test_an_alert_has_to_be_a_program(folder: Path) -> None:
+    file = folder / "submission.toml"
+    before = file.read_text()
+    for name, found in (("/bin/sh", []), ("/etc/passwd", [True]), ("/etc", [True]), ("/nonexistent", [True])):
+        file.write_text(f'{before}\n[limits.user]\nalert = ["{name}", "x"]\n')
+        assert [finding.key == "limits.user.alert" for finding in findings(folder)] == found
+
+
+def test_the_token_of_the_metrics(folder: Path) -> None:
+    change(folder, "[tls]", '[metrics]\ntoken_file = "token"\n[tls]')
+    file, key = folder / "token", "metrics.token_file"
+    assert findings(folder) == [Finding(key, f'"{file}": No such file or directory')]
+    file.write_text("short")
+    file.chmod(0o600)
+    [finding] = findings(folder)
+    assert (finding.key, "must hold 16 visible ASCII characters or more" in finding.text) == (key, True)
+    file.write_text("0123456789abcdef")
+    assert findings(folder) == []
+    file.chmod(0o644)
+    assert findings(folder) == [Finding(key, f'"{file}" has mode 0644, must be 0640 or stricter')]
