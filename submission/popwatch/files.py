@@ -182,9 +182,11 @@ class LogFile:
 
     def _reopen(self, marks: list[Mark]) -> bool:
         """Open the files that were read, at their places; whether the last of them was found."""
-        paths = [*self._siblings(), self._path]
+        siblings = self._siblings()
         found = None
         for mark in marks:
+            # Numbers are used again, and only the last of them had the name.
+            paths = [*siblings, self._path] if mark is marks[-1] or mark.head.length else siblings
             number = self._find(paths, mark)
             found = self._try_open(paths[number], mark) if number is not None else None
             if found is not None:

@@ -14,9 +14,6 @@ from submission.popwatch.files import expand
 from submission.popwatch.watcher import syslog_address
 from submission.sendmail.files import find_makemap
 
-_WIDEST = {4: 8, 6: 16}
-"""The shortest prefixes of static networks; 10.0.0.0/8 is the widest that anybody has for himself."""
-
 
 def examine_pop_before_smtp(pop: PopBeforeSmtp, user: pwd.struct_passwd | None) -> Iterator[Finding]:
     """Whether the service can read and write all that it is to."""
@@ -25,10 +22,6 @@ def examine_pop_before_smtp(pop: PopBeforeSmtp, user: pwd.struct_passwd | None) 
     if pop.logs and not pop.formats and not pop.pattern:
         text = "names no server, so no login counts; `submission pop detect` finds out which a log holds"
         yield Finding("pop_before_smtp.formats", text, is_warning=True)
-    for number, network in enumerate(pop.static):
-        if not isinstance(network, str) and network.prefixlen < _WIDEST[network.version]:
-            text = "is wider than any network of one's own, so strangers could send: an open relay"
-            yield Finding(f"pop_before_smtp.static[{number}]", f'"{network}" {text}')
     for number, log in enumerate(pop.logs):
         yield from _log(f"pop_before_smtp.logs[{number}]", log, user)
     sendmail = pop.sendmail

@@ -117,6 +117,8 @@ function show(status) {
     (row) => [row.address, row.failures.toFixed(0), moment(row.refused_until)], "none");
   showTable("grants", ["address", "user", "server", "until"], status.grants,
     (row) => [row.address, row.user, row.server, moment(row.until)], "no grants");
+  showTable("limits", ["who", "limit", "used"], status.limits,
+    (row) => [row.who, row.limit, `${row.used} of ${row.most}`], "nobody");
   showTable("certificates", ["file", "names", "days left"],
     { total: status.certificates.length, rows: status.certificates },
     (row) => [row.file, row.names.join(", "), String(row.days)], "no certificates");

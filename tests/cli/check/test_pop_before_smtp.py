@@ -33,16 +33,6 @@ def test_what_is_right_has_none_and_what_is_off_is_not_looked_at(folder: Path) -
     assert findings(logs=["/nowhere/mail.log"], enabled=False) == {}
 
 
-@pytest.mark.parametrize(
-    ("network", "is_right"),
-    [("10", True), ("8.0.0.0/7", False), ("0.0.0.0/0", False), ("::/0", False), ("fd00::/16", True), ("mx.test", True)],
-)
-def test_static_networks_that_strangers_are_in(network: str, is_right: bool) -> None:
-    found = findings(static=[network])
-    assert set(found) == (set() if is_right else {"static[0]"})
-    assert all("an open relay" in finding.text and not finding.is_warning for finding in found.values())
-
-
 def test_no_server_is_named(folder: Path) -> None:
     (folder / "mail.log").touch()
     finding = findings(logs=[f"{folder}/mail.log"], formats=[])["formats"]
