@@ -32,7 +32,7 @@ from submission.service.limiting import close_limiting, keep_releasing, open_lim
 from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
-from submission.service.supervisor import Station
+from submission.service.station import Station
 from submission.smtp.admission import Admissions, open_admissions
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
