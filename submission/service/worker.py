@@ -157,7 +157,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         station.announce()
     await orders.retire.wait()
     for listener in listeners:
-        listener.stop()
+        await listener.stop()
     await _first(orders.stop.wait(), sessions.wait())
     await sessions.drain(DRAIN)
     sweeping.cancel()
