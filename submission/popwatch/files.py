@@ -16,7 +16,7 @@ chose the line's text. So where the copy, or what we saw last, ends in half a li
 dropped. What is written between copying and cutting is lost to everybody.
 
 Files are looked at ten times a second, which is quick enough for somebody who reads mail and then sends some, costs a
-second of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
+few seconds of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
 """
 
 from __future__ import annotations

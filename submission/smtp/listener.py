@@ -22,6 +22,7 @@ from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
 from submission.smtp.admission import Admissions
+from submission.smtp.judging import Judge
 from submission.smtp.quotas import Limiting
 from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
@@ -45,6 +46,11 @@ class Shared:
     """Whether the log has each line of each session, secrets starred."""
     limiting: Limiting | None = None
     """None where everybody may send without limit."""
+    judge: Judge = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the rules out of the settings once."""
+        object.__setattr__(self, "judge", Judge(self.settings))
 
 
 class Listener:
