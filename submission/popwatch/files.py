@@ -75,7 +75,7 @@ class LogFile:
             if earlier is not None and file.offset:
                 earlier.leaves_rest = False  # not for any other
             earlier = file
-        self._is_live = True  # whatever comes from now on was written after we had all
+        self._is_live = bool(self._files)  # whatever comes from now on was written after we had all
         return None
 
     def close(self) -> None:

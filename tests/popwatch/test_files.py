@@ -348,6 +348,19 @@ def test_what_was_there_before_is_not_live_and_what_comes_is(path: Path) -> None
     log.close()
 
 
+def test_what_is_in_a_file_that_comes_late_is_not_live(path: Path) -> None:
+    log = LogFile(path)
+    assert log.read() is None
+    append(path, "of last week, on a disk that was not there yet")
+    batch = log.read()
+    assert batch is not None
+    assert batch.lines == []
+    batch = log.read()
+    assert batch is not None
+    assert not batch.is_live
+    log.close()
+
+
 def test_names_with_wildcards(tmp_path: Path) -> None:
     for name in ("a.log", "b.log", "c.txt"):
         (tmp_path / name).touch()
