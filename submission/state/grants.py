@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 
+from submission import logs
 from submission.core.grants import MAX_GRANTS, Grant, Grants
-from submission.state import Entry, State, Transaction
+from submission.state import Entry, State, StateUnavailableError, Transaction
 from submission.state.copies import Copy
 
 GRANT, POSITION, RELIANCE = "grant", "position", "reliance"
@@ -93,8 +94,13 @@ class GrantTable:
             return [grant for grant in self._grants if grant.until > now]
 
     def record(self, logins: Iterable[Grant], positions: Mapping[str, str] | None = None) -> list[Grant]:
-        """Store what logins give, and how far the logs were read, in one step; what the table then has. Blocks."""
+        """Store what logins give, and how far the logs were read, in one step; what the table then has. Blocks.
+
+        What is raised says that nothing was stored, so that whoever tries again counts no login twice.
+        """
         earned = _merge(logins)
+        if not earned and not positions:
+            return []
 
         def change(transaction: Transaction) -> list[Grant]:
             stored = []
@@ -111,7 +117,10 @@ class GrantTable:
             return stored
 
         stored = self._state.change(change)
-        self._make_room()
+        try:
+            self._make_room()
+        except StateUnavailableError as error:  # there will be another time; the grants are stored
+            logs.failure("state-unavailable", error)
         return stored
 
     def remove(self, grants: Iterable[Grant]) -> None:

@@ -31,6 +31,19 @@ async def asking(find: socketmap.Find = TABLE.get) -> AsyncIterator[tuple[asynci
             server.close()
 
 
+async def test_the_socket_s_path_stays_for_the_next_to_answer(tmp_path: Path) -> None:
+    path = tmp_path / "popip"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+        sock.listen()
+        for _ in range(2):
+            server = SocketMap(sock.dup(), TABLE.get)
+            await server.start()
+            _, writer = await asyncio.open_unix_connection(path)
+            writer.close()
+            server.close()
+
+
 async def read_to_the_end(reader: asyncio.StreamReader) -> bytes:
     try:
         return await reader.read()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from submission.core.grants import Grant
-from submission.state import NOTICED, Entry, Revision
+from submission.state import NOTICED, Entry, Revision, StateUnavailableError
 from submission.state.grants import GRANT, GrantTable
 from submission.state.sqlite import SqliteState
 
@@ -36,6 +36,21 @@ def settle(folder: Path) -> None:
     """Have the files be older than they are."""
     for name in folder.glob("state.db*"):
         os.utime(name, (NOW - 10, NOW - 10))
+
+
+class Unreadable(SqliteState):
+    """One that can be written, and not read afterwards: the disk had room for that and no more."""
+
+    def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
+        raise StateUnavailableError("disk I/O error")
+
+
+def test_what_was_stored_is_not_said_to_have_failed(state: SqliteState, tmp_path: Path) -> None:
+    """Or else it is stored again, and the login counts twice."""
+    unreadable = Unreadable(tmp_path / "state.db")
+    assert GrantTable(unreadable).record([JOE], {"mail.log": "1"}) == [JOE]
+    unreadable.close()
+    assert GrantTable(state).grants() == [JOE]
 
 
 async def test_a_login_is_a_grant_for_every_process_at_once(

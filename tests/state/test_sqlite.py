@@ -172,6 +172,24 @@ def test_a_writer_that_holds_on_is_told(path: Path, state: SqliteState, monkeypa
     other.close()
 
 
+def test_who_reads_does_not_wait_for_one_of_us_who_writes(state: SqliteState) -> None:
+    put(state, "a", "1")
+    begun, may_end = threading.Event(), threading.Event()
+
+    def change(_: Transaction) -> None:
+        begun.set()
+        assert may_end.wait(20)
+
+    writer = threading.Thread(target=state.change, args=(change,))
+    writer.start()
+    assert begun.wait(20)
+    _, entries = state.changes("kind", None)
+    assert not may_end.is_set()
+    assert [entry.key for entry in entries] == ["a"]
+    may_end.set()
+    writer.join()
+
+
 def test_a_writer_that_is_killed_leaves_all_of_a_change_or_nothing(path: Path) -> None:
     program = """
 import sys
