@@ -103,6 +103,8 @@ def _rows(found: dict[str, Any], most: int | None = None) -> Iterator[_Row]:
     for row in found["failures"]["rows"][:most]:
         refused = f", refused until {moment(row['refused_until'])}" if row["refused_until"] > found["time"] else ""
         yield "failed logins", row["address"], f"{row['failures']:.0f}{refused}"
+    for row in found["limits"]["rows"][:most]:
+        yield "near a limit", row["who"], f"{row['limit']}: {row['used']} of {row['most']}"
     for row in found["grants"]["rows"][:most]:
         yield "grant", f"{row['address']} {row['user']}", f"{row['server']}, until {moment(row['until'])}"
     for row in found["certificates"]:

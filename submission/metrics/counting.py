@@ -8,6 +8,7 @@ from itertools import product
 from typing import cast
 
 from submission.config.settings import Settings
+from submission.core.quotas import WINDOWS
 from submission.core.transaction import Via
 from submission.metrics.counters import Counters, Family
 
@@ -24,7 +25,7 @@ RELAY_SUM = "submission_relay_seconds_sum"
 LOGINS = "submission_pop_logins_total"
 LIMITED = "submission_limited_total"
 
-LIMITS = ("connections", "auth_penalty")
+LIMITS = ("connections", "user_connections", "auth_penalty", *WINDOWS)
 """What somebody may run into, as the label has it."""
 
 
@@ -82,6 +83,7 @@ class Counting:
             "auth": self._auth,
             "message": self._message,
             "overload": self._overload,
+            "limited": self._limited,
             "grant": self._grant,
         }
 
@@ -115,6 +117,10 @@ class Counting:
 
     def _overload(self, _: Mapping[str, object]) -> None:
         self._add(LIMITED, "connections")
+
+    def _limited(self, fields: Mapping[str, object]) -> None:
+        limit = fields["limit"]
+        self._add(LIMITED, "user_connections" if limit == "connections" else limit)
 
     def _grant(self, fields: Mapping[str, object]) -> None:
         self._add(LOGINS, fields["server"])

@@ -9,8 +9,10 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 from submission import logs
+from submission.config.settings import Limits
 from submission.metrics.counters import Counters
 from submission.metrics.counting import AUTH, LIMITED, MESSAGES, RELAY, RELAY_SUM
 from submission.metrics.health import Condition
@@ -20,9 +22,12 @@ from submission.smtp.tls import ServerTls
 from submission.state import StateUnavailableError
 from submission.state.grants import GrantTable
 from submission.state.penalties import PenaltyTable
+from submission.state.quotas import QuotaTable
 
 MAX_ROWS = 50
 """Of each list; how many there are in all is told beside it."""
+NEAR = 0.8
+"""The part of a limit from which on somebody is near to it."""
 CHARTS = {"hour": (60, 1), "day": (96, 15)}
 """Points of a chart, and minutes of each."""
 SERIES = 5
@@ -41,6 +46,8 @@ class Sources:
     tls: ServerTls
     grants: GrantTable
     penalties: PenaltyTable
+    quotas: QuotaTable
+    limits: Limits
 
     def note(self, now: float) -> None:
         """Let the history know what has been counted so far; at least each minute, on one thread."""
@@ -71,6 +78,7 @@ def describe(sources: Sources, conditions: Sequence[Condition], now: float) -> _
         "sessions": sources.places.count(),
         "charts": {name: _chart(sources.history, now, *size) for name, size in CHARTS.items()},
         "failures": _rows(_failures, sources, now),
+        "limits": _rows(_limits, sources, now),
         "grants": _rows(_grants, sources, now),
         "certificates": [
             {"file": str(each.file), "names": each.names, "days": (each.end - datetime.fromtimestamp(now, UTC)).days}
@@ -110,6 +118,25 @@ def _failures(sources: Sources, now: float) -> list[_Table]:
         if kind != "user"
     ]
     return sorted(rows, key=operator.itemgetter("failures"), reverse=True)
+
+
+def _limits(sources: Sources, now: float) -> list[_Table]:
+    """Users, and addresses without a login, who have used up most of what they may send, the nearest first."""
+    rows: list[_Table] = []
+    for key, usage in sources.quotas.usages().items():
+        kind, _, name = key.partition(" ")
+        limits = sources.limits.user if kind == "user" else sources.limits.address
+        used = {limit: usage.used(limit, now) for limit in limits.windows}
+        rows += [
+            {"who": name, "limit": limit.name, "used": count, "most": limit.most}
+            for limit, count in used.items()
+            if count >= NEAR * limit.most
+        ]
+    return sorted(rows, key=_share, reverse=True)
+
+
+def _share(row: _Table) -> float:
+    return cast("int", row["used"]) / cast("int", row["most"])
 
 
 def _grants(sources: Sources, _: float) -> list[_Table]:

@@ -34,6 +34,8 @@ PATIENCE = 60.0
 
 _BLOCK = re.compile(r"^# BEGIN submission-proxy.*?^# END submission-proxy[^\n]*\n?", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"^# (BEGIN|END) submission-proxy", re.MULTILINE)
+_MODE = 0o644
+"""Of a file that wasn't there: what is in it is no secret, and sendmail may not be root when it reads."""
 _MAKEMAP = ("/usr/sbin", "/usr/libexec/sendmail", "/usr/lib/sendmail")
 _TAGS = ("connect:", "")
 _UNSAFE = re.compile(r"[^!-{}~]")
@@ -126,6 +128,8 @@ def _make_map(source: Path, database: Path) -> None:
             raise MapError(f"makemap failed: {said[-1] if said else result.returncode}")
         if database.exists():
             _copy_owner(database, made)
+        else:
+            made.chmod(_MODE)
         made.replace(database)
     except subprocess.TimeoutExpired:
         raise MapError(f"makemap took more than {PATIENCE:.0f} s") from None
@@ -156,7 +160,7 @@ def _replacing(path: Path) -> Iterator[Path]:
         if path.exists():
             _copy_owner(path, temporary)
         else:
-            temporary.chmod(0o644)
+            temporary.chmod(_MODE)
         os.fsync(descriptor)
         temporary.replace(path)
     finally:

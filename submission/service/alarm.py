@@ -53,7 +53,7 @@ class Alarm:
         if self._suspend is not None:
             try:
                 self._suspend(login)
-                logs.event("suspended", user=str(login), limit=limit)
+                logs.warning("suspended", user=str(login), limit=limit)
             except (AccountError, StoreUnavailableError) as error:
                 logs.failure("suspension-failed", error, user=str(login), limit=limit)
         if self._command:
@@ -87,4 +87,4 @@ def _run(command: Sequence[str], login: Login, limit: str) -> str:
 
 
 def _log_failure(login: Login, limit: str, reason: str) -> None:
-    logs.event("alert-failed", user=str(login), limit=limit, reason=reason)
+    logs.warning("alert-failed", user=str(login), limit=limit, reason=reason)

@@ -22,9 +22,10 @@ from submission.metrics.status import SERIES, Sources
 from submission.service.errors import StartError
 from submission.smtp.places import Places
 from submission.smtp.tls import ServerTls
-from submission.state import State
+from submission.state import State, penalties, quotas
 from submission.state.grants import GrantTable
-from submission.state.penalties import KEY_PURPOSE, PenaltyTable
+from submission.state.penalties import PenaltyTable
+from submission.state.quotas import QuotaTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,16 @@ class Monitoring:
         """The server, not started yet; None where there is nobody to ask it. Raises StoreUnavailableError."""
         if self.access is None:
             return None
-        penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
-        sources = Sources(self.counters, self.history, places, tls, GrantTable(state), penalties)
+        sources = Sources(
+            self.counters,
+            self.history,
+            places,
+            tls,
+            GrantTable(state),
+            PenaltyTable(state, derive_key(settings, penalties.KEY_PURPOSE)),
+            QuotaTable(state, derive_key(settings, quotas.KEY_PURPOSE)),
+            settings.limits,
+        )
         return MetricsServer(self.access, settings, sources)
 
 

@@ -54,19 +54,28 @@ def read(folder: Path) -> Verdict | None:
         return None
     try:
         owner = os.fstat(file).st_uid
-        verdict = Verdict(**json.loads(os.read(file, MAX_FILE)))
+        verdict = _parse(os.read(file, MAX_FILE))
         if verdict.started == _started(verdict.pid) and Path(f"/proc/{verdict.pid}").stat().st_uid == owner:
             return verdict
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         pass
     finally:
         os.close(file)
     return None
 
 
+def _parse(text: bytes) -> Verdict:
+    """Raises ValueError, TypeError or RecursionError."""
+    verdict = Verdict(**json.loads(text))
+    numbers = (verdict.pid, verdict.started, verdict.begun, verdict.code)
+    if any(type(number) is not int for number in numbers) or type(verdict.text) is not str:
+        raise TypeError
+    return verdict
+
+
 def _started(pid: int) -> int:
     """When a process began (proc(5), /proc/PID/stat, field 22). Raises OSError where there is none now."""
-    state, *fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
+    state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     if state == "Z":
         raise ProcessLookupError
     return int(fields[18])

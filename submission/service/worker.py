@@ -27,30 +27,26 @@ from submission.credentials.authenticator import Authenticator
 from submission.credentials.store import StoreUnavailableError
 from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
-from submission.service.alarm import Alarm
 from submission.service.errors import StartError
+from submission.service.limiting import close_limiting, keep_releasing, open_limiting
 from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
-from submission.service.supervisor import Station
+from submission.service.station import Station
 from submission.smtp.admission import Admissions, open_admissions
 from submission.smtp.listener import Listener, Shared
-from submission.smtp.places import Places, Row
-from submission.smtp.quotas import Limiting
+from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
 from submission.smtp.tls import ServerTls
-from submission.state import State, StateUnavailableError, quotas
+from submission.state import State, StateUnavailableError
 from submission.state.grants import GrantTable
 from submission.state.penalties import KEY_PURPOSE, PenaltyTable
-from submission.state.quotas import QuotaTable
 from submission.state.sqlite import SqliteState
 
 DRAIN = 30.0
 """Seconds that transactions have to end in once the service is told to stop."""
 SWEEP = 15.0
 """Seconds between looks at what is idle or has ended: the relay's connections, and what is kept for a time."""
-RELEASE = 1.0
-"""Seconds between looks at what was taken ahead of what users may send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         state = SqliteState(settings.state_dir / "state.db")
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
         admissions = open_admissions(settings, GrantTable(state))
-        limiting = _open_limiting(settings, state, authenticator, inheritance.users.row(station.row))
+        limiting = open_limiting(settings, state, authenticator, inheritance.users.row(station.row))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
     shared = Shared(
@@ -148,7 +144,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
     ]
     loop = asyncio.get_running_loop()
     sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
-    releasing = loop.create_task(_release(limiting)) if limiting else None
+    releasing = loop.create_task(keep_releasing(limiting))
     watching = loop.create_task(watch(tls))
     asking = loop.create_task(_ask_relay(pool))
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
@@ -161,17 +157,16 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         station.announce()
     await orders.retire.wait()
     for listener in listeners:
-        listener.stop()
+        await listener.stop()
     await _first(orders.stop.wait(), sessions.wait())
     await sessions.drain(DRAIN)
     sweeping.cancel()
     watching.cancel()
     asking.cancel()
+    releasing.cancel()
     await admissions.settle()
     pool.close()
-    if limiting and releasing:
-        releasing.cancel()
-        await asyncio.to_thread(_close_limiting, limiting)
+    await asyncio.to_thread(close_limiting, limiting)
     authenticator.close()
     state.close()
 
@@ -208,34 +203,6 @@ async def _look(authenticator: Authenticator) -> None:
     if authenticator.held_back != before:
         names = ",".join(sorted(need.name for need in authenticator.held_back)) or "nothing"
         logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
-
-
-def _open_limiting(settings: Settings, state: State, authenticator: Authenticator, places: Row) -> Limiting | None:
-    """What the sessions need for the limits that are set, if any are. Raises StoreUnavailableError."""
-    user, address = settings.limits.user, settings.limits.address
-    if not (user.windows or user.connections or address.windows):
-        return None
-    alarm = Alarm(user.alert, authenticator.suspend if user.suspend else None)
-    table = QuotaTable(state, derive_key(settings, quotas.KEY_PURPOSE))
-    return Limiting(settings.limits, table, places, authenticator.is_enabled, alarm)
-
-
-async def _release(limiting: Limiting) -> None:
-    """Hand back what was taken ahead of what users may send, and isn't needed."""
-    while True:
-        await asyncio.sleep(RELEASE)
-        try:
-            await limiting.table.release()
-        except StateUnavailableError as error:
-            logs.failure("state-unavailable", error)
-
-
-def _close_limiting(limiting: Limiting) -> None:
-    try:
-        limiting.table.close()
-    except StateUnavailableError as error:
-        logs.failure("state-unavailable", error)
-    limiting.alarm.close()
 
 
 async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissions: Admissions) -> None:

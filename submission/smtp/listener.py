@@ -83,10 +83,19 @@ class Listener:
         """Whether the service stops, which a session that begins just now hears from nobody."""
         return self._sessions.is_ending
 
-    def stop(self) -> None:
-        """Accept no more; the sessions go on."""
-        if self._server is not None:
-            self._server.close()
+    async def stop(self) -> None:
+        """Accept no more; the sessions go on.
+
+        asyncio makes a task of each connection that it accepts, and drops those that begin when the server is closed.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            loop.remove_reader(self._sock)
+            await asyncio.sleep(0)
+        server.close()
 
     def admit(self, session: Session) -> bool:
         """Learn where a session comes from, and whether there is room for it."""

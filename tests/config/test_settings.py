@@ -263,7 +263,7 @@ def test_what_this_version_cannot_do_is_refused(tmp_path: Path, key: str, text: 
         ("limits", "command_timeout", ["0", "-1", "nan", "inf", '"0s"', '"32d"', "true"], ["0.1", '"31d"']),
         ("relay", "connect_timeout", ["0", "nan", "inf", '"30 s"'], ["1"]),
         ("relay", "final_timeout", ["0", "nan", "inf", '"-1s"'], ['"10m"']),
-        ("pop_before_smtp", "lifetime", ["0", '"30"'], ['"30m"']),
+        ("pop_before_smtp", "lifetime", ["0", '"30"', '"59s"', '"32d"'], ['"1m"', '"30m"', '"31d"']),
     ],
 )
 def test_ranges(tmp_path: Path, table: str, key: str, bad: list[str], good: list[str]) -> None:
@@ -277,6 +277,37 @@ def test_ranges(tmp_path: Path, table: str, key: str, bad: list[str], good: list
         ], value
     for value in good:
         read(tmp_path, f"{head}{header}{key} = {value}\n{tail}")
+
+
+def pop_faults(folder: Path, text: str) -> list[str]:
+    """The keys of what is wrong with [pop_before_smtp]."""
+    return [line.partition(": ")[0] for line in faults(folder, f"{LISTEN}{FILES}[pop_before_smtp]\n{text}\n")]
+
+
+@pytest.mark.parametrize("network", ["8.0.0.0/7", "0.0.0.0/0", "::/0", "2001::/15"])
+def test_static_networks_that_strangers_are_in(tmp_path: Path, network: str) -> None:
+    assert pop_faults(tmp_path, f'static = ["192.0.2.1", "{network}"]') == ["pop_before_smtp.static[1]"]
+
+
+def test_static_hosts_may_be_names(tmp_path: Path) -> None:
+    text = LISTEN + FILES + '[pop_before_smtp]\nstatic = ["Office.example.com", "10", "fd00::/16"]\n'
+    assert list(map(str, read(tmp_path, text).pop_before_smtp.static)) == [
+        "office.example.com",
+        "10.0.0.0/8",
+        "fd00::/16",
+    ]
+    assert pop_faults(tmp_path, 'static = ["no name", "1.2.3.4.5"]') == [
+        "pop_before_smtp.static[0]",
+        "pop_before_smtp.static[1]",
+    ]
+
+
+def test_logs(tmp_path: Path) -> None:
+    right = ["/var/log/mail.log", "mail*.log", "journal", "syslog:/run/x", "syslog:127.0.0.1:5514", "syslog:[::1]:5514"]
+    settings = read(tmp_path, f"{LISTEN}{FILES}[pop_before_smtp]\nlogs = {right!r}\n")
+    assert settings.pop_before_smtp.logs == (right[0], str(tmp_path / "mail*.log"), *right[2:])
+    wrong = ["", "syslog:x", "syslog:192.0.2.1:514", "syslog:0.0.0.0:514", "syslog:127.0.0.1", "syslog:unix:/x"]
+    assert pop_faults(tmp_path, f"logs = {wrong!r}") == [f"pop_before_smtp.logs[{number}]" for number in range(6)]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9587", "192.0.2.1:9587", "[::]:9587"])

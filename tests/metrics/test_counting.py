@@ -65,8 +65,11 @@ def test_grants_and_limits_count(counters: Counters) -> None:
     count = Counting(counters, 0)
     count("grant", {"server": "dovecot"})
     count("overload", {"ip": "192.0.2.1"})
+    count("limited", {"limit": "messages_per_hour", "user": "alice"})
+    count("limited", {"limit": "connections", "user": "alice"})
     assert counters.total("submission_pop_logins_total", ("dovecot",)) == 1
-    assert counters.total("submission_limited_total", ("connections",)) == 1
+    for limit in ("connections", "user_connections", "messages_per_hour"):
+        assert counters.total("submission_limited_total", (limit,)) == 1
 
 
 def test_what_nobody_named_counts_for_nothing(counters: Counters) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from submission.core.grants import Grant
+from submission.core.quotas import Thing
+from submission.state.quotas import Subject
 from tests.support.monitored import LISTENER, monitored
 from tests.support.network import free_port
 
@@ -51,6 +53,27 @@ async def test_the_json_has_it_all(tmp_path: Path) -> None:
     assert 360 < certificate["days"] < 370
 
 
+async def test_who_is_near_a_limit_is_told_and_who_is_not_is_not(tmp_path: Path) -> None:
+    async with monitored(tmp_path, relay()) as subject:
+        limits = subject.settings.limits
+        for key, windows, count in (
+            ("user alice@example.com", limits.user.windows, 8),
+            (f"user {NASTY}", limits.user.windows, 7),
+            ("address 192.0.2.5", limits.address.windows, 5),
+        ):
+            for _ in range(count):
+                await subject.quotas.take(Subject(key, windows), Thing.MESSAGES)
+        subject.quotas.close()
+        near = (await subject.get("/status.json")).json["limits"]
+    assert near == {
+        "total": 2,
+        "rows": [
+            {"who": "192.0.2.5", "limit": "messages_per_day", "used": 5, "most": 5},
+            {"who": "alice@example.com", "limit": "messages_per_hour", "used": 8, "most": 10},
+        ],
+    }
+
+
 async def test_no_list_is_endless(tmp_path: Path) -> None:
     async with monitored(tmp_path, relay()) as subject:
         now = time.time()
@@ -68,7 +91,7 @@ async def test_a_state_that_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path
         state.mkdir()
         status = (await subject.get("/status.json")).json
         page = (await subject.get("/metrics")).body
-    assert status["grants"] == status["failures"] == {"total": None, "rows": []}
+    assert status["grants"] == status["failures"] == status["limits"] == {"total": None, "rows": []}
     assert b"submission_pop_grants" not in page
     assert b"submission_connections 0.0" in page
 

@@ -144,6 +144,23 @@ def test_a_user_has_only_so_many_connections(server: Server, events: Events) -> 
     wait_until(lambda: limits(server, "show", USER).split("\t")[2] == "0")
 
 
+def test_a_reload_brings_other_limits_and_what_was_sent_still_counts(server: Server, events: Events) -> None:
+    before = server.configuration.read_text()
+    with Client(server) as client:
+        client.log_in(USER, PASSWORD)
+        assert all(client.submit(MESSAGE, "bob@test.example").startswith(b"250") for _ in range(3))
+        server.configuration.write_text(before.replace("messages_per_hour = 100", "messages_per_hour = 4"))
+        server.hang_up()
+        events.wait("reloaded")
+        with Client(server) as other:
+            other.log_in(USER, PASSWORD)
+            wait_until(lambda: limits(server, "show", USER).split("\t")[2:4] == ["3", "4"])
+            assert other.submit(MESSAGE, "bob@test.example").startswith(b"250")
+            assert other.submit(MESSAGE, "bob@test.example").startswith(b"450 4.7.1 Limit of 4 messages")
+        assert client.submit(MESSAGE, "bob@test.example").startswith(b"250")  # it has what it started with
+    server.configuration.write_text(before)
+
+
 def test_a_message_of_which_nobody_knows_counts(server: Server, sink: Sink) -> None:
     sink.answer = script({".": reply()})
     with Client(server) as client:
@@ -171,6 +188,6 @@ def test_a_user_who_reaches_a_limit_is_suspended_if_asked(sink: Sink) -> None:
             assert other.submit(MESSAGE, "bob@test.example").startswith(b"450 4.7.1")
             assert events.wait("suspended")["user"] == "carol@example.com"
             limits(server, "clear", USER)
-            assert other.submit(MESSAGE, "bob@test.example").startswith(b"550 5.7.1")
+            wait_until(lambda: other.submit(MESSAGE, "bob@test.example").startswith(b"550 5.7.1"))  # within a second
             with Client(server) as third:
                 assert third.log_in(USER, PASSWORD).startswith(b"535")

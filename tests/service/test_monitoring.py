@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.service.conftest import PASSWORD, USER
 from tests.support.client import Client
 from tests.support.events import Events
+from tests.support.granting import JOE, MailLog
 from tests.support.monitored import occupied
 from tests.support.network import PATIENCE, free_port, wait_until
 from tests.support.server import Server, Settings
@@ -30,8 +31,17 @@ MESSAGE = b"From: carol@example.com\r\n\r\nHi\r\n"
 
 
 @pytest.fixture(scope="module")
-def settings() -> Settings:
-    return {"metrics": {"address": f"127.0.0.1:{PORT}"}, "limits": {"connections_per_ip": 12}}
+def mail_log(folder: Path) -> MailLog:
+    return MailLog(folder / "mail.log")
+
+
+@pytest.fixture(scope="module")
+def settings(mail_log: MailLog) -> Settings:
+    return {
+        "metrics": {"address": f"127.0.0.1:{PORT}"},
+        "limits": {"connections_per_ip": 12},
+        "pop_before_smtp": {"enabled": True, "logs": [str(mail_log.path)], "formats": ["dovecot"]},
+    }
 
 
 def get(path: str) -> tuple[int, bytes]:
@@ -94,7 +104,6 @@ def test_what_two_workers_did_is_counted_together(server: Server, sink: Sink) ->
     assert found["submission_message_bytes_total",] == 2 * len(MESSAGE)
     assert found["submission_relay_seconds_count",] == 4
     assert found["submission_relay_seconds_bucket", "300.0"] == 4
-    assert found["submission_pop_grants",] == 0
     assert 0 < found["submission_certificate_expiry_seconds",] < 1e9
 
 
@@ -120,6 +129,17 @@ def test_nothing_that_a_dead_worker_counted_is_lost(server: Server, sink: Sink, 
     wait_until(lambda: value("submission_connections") == 0)
     after = samples()
     assert all(after[key] >= count for key, count in before.items() if key[0].endswith(("_total", "_count", "_bucket")))
+
+
+def test_logins_by_pop_and_what_is_sent_by_them_are_counted(server: Server, mail_log: MailLog) -> None:
+    mail_log.log_in("joe", JOE)
+    wait_until(lambda: value("submission_pop_grants") == 1)
+    assert value("submission_pop_logins_total", "dovecot") == 1
+    assert [(row["address"], row["user"]) for row in status()["grants"]["rows"]] == [(JOE, "joe@example.com")]
+    with Client(server, "balanced-starttls", proxied_for=JOE) as client:
+        client.say("EHLO client.example")
+        assert client.submit(MESSAGE, "dave@example.com").startswith(b"250 ")
+    assert value("submission_messages_total", "ok", "pop") == 1
 
 
 def test_health_is_red_while_the_relay_is_away(installation: Server, sink: Sink) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.network import wait_until
-from tests.support.processes import next_line, ready
+from tests.support.processes import next_line, ready, release
 from tests.support.workers import is_alive
 
 SCRIPT = """
@@ -58,6 +59,20 @@ def wait_second(station):
         signal.pause()
     serve(station)
 
+def wait_for_word(station):
+    if station.number == 1:
+        print("waiting", flush=True)
+        sys.stdin.readline()
+    serve(station)
+
+def linger(station):
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    station.unblock_signals()
+    station.announce()
+    while True:
+        signal.pause()
+
 logs.configure("logfmt", sys.stdout)
 print("ready", flush=True)
 sock = socket.create_server(("127.0.0.1", 0))
@@ -70,15 +85,17 @@ class Crew:
         pass
     def renew(self):
         if not self.names:
-            raise StartError("no more of them", 78)
+            raise StartError("one reason\\nand another", 78)
+        if self.names[0] == "fault":
+            raise ValueError("a fault")
         return Crew(*self.names)
 
 def report(begun, reason):
     if reason:
-        print("reported", reason, reason.code, flush=True)
+        print(f"refused with {reason.code}: {reason}", flush=True)
 
 supervisor = Supervisor(
-    Crew(*sys.argv[1].split(",")), rows=5, forget=lambda row: None, patience=float(sys.argv[2]), report=report
+    Crew(*sys.argv[1].split(",")), rows=6, forget=lambda row: None, patience=float(sys.argv[2]), report=report
 )
 try:
     supervisor.run(lambda: print("all ready", flush=True))
@@ -160,6 +177,91 @@ def test_signals_that_were_ignored_before_it_was_started_are_none_of_its_matter(
         process.send_signal(signal.SIGINT)
         assert next_line(process).endswith("event=stopping")
         assert next_line(process) == "over -1"
+
+
+def following(process: subprocess.Popen[str], *names: str) -> list[str]:
+    """The names of the events that come next, or whole lines that are none, up to the last of these."""
+    lines: list[str] = []
+    while not lines or lines[-1] != names[-1]:
+        line = next_line(process)
+        assert line, lines
+        lines.append(line.partition("event=")[2].partition(" ")[0] or line)
+    return lines
+
+
+def test_another_crew_takes_over_once_all_of_it_are_ready() -> None:
+    with ready(SCRIPT, "serve,serve", "60") as process:
+        assert next_line(process) == "all ready"
+        before = children(process.pid)
+        process.send_signal(signal.SIGHUP)
+        events = following(process, "reloaded")
+        assert events == ["reloading", "worker-started", "worker-started", "reloaded"]
+        assert following(process, "worker-retired") == ["worker-retired"]
+        assert following(process, "worker-retired") == ["worker-retired"]
+        assert not any(map(is_alive, before))
+        assert len(children(process.pid)) == 2
+        process.send_signal(signal.SIGTERM)
+        assert following(process, "over -1") == ["stopping", "over -1"]
+
+
+@pytest.mark.parametrize(
+    ("successor", "code", "text"),
+    [
+        ("fail_second", 78, "the store is gone"),
+        ("die_second", os.EX_SOFTWARE, "worker [0-9]+ died at its start"),
+        ("fault", os.EX_SOFTWARE, "internal error: a fault"),
+    ],
+)
+def test_a_crew_that_cannot_begin_changes_nothing(successor: str, code: int, text: str) -> None:
+    with ready(SCRIPT, f"serve,{successor}", "60") as process:
+        assert next_line(process) == "all ready"
+        before = children(process.pid)
+        process.send_signal(signal.SIGHUP)
+        lines = iter(lambda: next_line(process), "")
+        assert any(re.search(f'event=reload-refused reason="{text}"', line) for line in lines)
+        assert re.fullmatch(f"refused with {code}: {text}", next_line(process))
+        wait_until(lambda: children(process.pid) == before)
+        os.kill(before[0], signal.SIGKILL)  # who dies is replaced by one of the old crew
+        assert "worker-started" in following(process, "worker-started")
+        process.send_signal(signal.SIGTERM)
+        assert following(process, "over -1")[-1] == "over -1"
+
+
+def test_each_reason_is_a_line() -> None:
+    with ready(SCRIPT, "serve", "60") as process:
+        assert next_line(process) == "all ready"
+        process.send_signal(signal.SIGHUP)
+        assert next_line(process).endswith("event=reloading")
+        assert next_line(process).endswith('event=reload-refused reason="one reason"')
+        assert next_line(process).endswith('event=reload-refused reason="and another"')
+
+
+def test_a_wish_that_comes_while_a_crew_begins_is_heard_later() -> None:
+    with ready(SCRIPT, "wait_for_word,wait_for_word,serve", "60") as process:
+        assert next_line(process) == "waiting"
+        process.send_signal(signal.SIGHUP)
+        release(process)
+        assert following(process, "waiting")[:2] == ["all ready", "reloading"]
+        process.send_signal(signal.SIGHUP)
+        release(process)
+        assert following(process, "reloaded")[-1] == "reloaded"
+        assert "reloading" in following(process, "reloaded")
+
+
+def test_workers_who_never_end_leave_no_room_in_the_end_and_end_with_the_service() -> None:
+    with ready(SCRIPT, "linger,linger,linger,serve", "60") as process:
+        assert next_line(process) == "all ready"
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            assert following(process, "reloaded")[-1] == "reloaded"
+        process.send_signal(signal.SIGHUP)  # there would be eight workers then, and six have room
+        text = "6 workers, of earlier configurations too, still have clients: try again later"
+        assert following(process, f"refused with 69: {text}").count("reloading") == 1
+        workers = children(process.pid)
+        assert len(workers) == 6
+        process.send_signal(signal.SIGTERM)
+        assert following(process, "over -1")[-1] == "over -1"
+        assert not any(map(is_alive, workers))
 
 
 def children(pid: int) -> list[int]:

@@ -21,6 +21,7 @@ from submission.smtp.places import Places, Row
 from submission.smtp.tls import ServerTls
 from submission.state.grants import GrantTable
 from submission.state.penalties import PenaltyTable
+from submission.state.quotas import QuotaTable
 from submission.state.sqlite import SqliteState
 from tests.support.authority import Authority
 from tests.support.network import free_port
@@ -52,6 +53,7 @@ class Monitored:
     rows: tuple[Row, Row]
     grants: GrantTable
     penalties: PenaltyTable
+    quotas: QuotaTable
 
     async def get(self, path: str, fields: Mapping[str, str] | None = None, method: str = "GET") -> Answered:
         """Ask for a path, as a browser on this host would."""
@@ -99,10 +101,11 @@ async def monitored(
             "listen": [{"address": LISTENER}],
             "tls": {"certificate": f"{folder}/mail.example.com.pem", "key": f"{folder}/mail.example.com.key"},
             "relay": {"address": relay},
+            "limits": {"user": {"messages_per_hour": 10}, "address": {"messages_per_day": 5}},
             "metrics": {"address": f"127.0.0.1:{port}", **(metrics or {})},
         }
     )
-    places, tls = Places(2, settings.limits), ServerTls(settings.tls, ("1.2",), datetime.now(UTC))
+    places, tls = Places(2, 100, 100), ServerTls(settings.tls, ("1.2",), datetime.now(UTC))
     monitoring = open_monitoring(settings, 2)
     with contextlib.closing(SqliteState(folder / "state.db")) as state:
         server = monitoring.serve(settings, places, tls, state)
@@ -117,6 +120,7 @@ async def monitored(
                 (places.row(0), places.row(1)),
                 server.sources.grants,
                 server.sources.penalties,
+                server.sources.quotas,
             )
         finally:
             server.close()
