@@ -21,8 +21,10 @@ from typing import NamedTuple
 
 from submission.core.from_field import parse_from
 
-MAX_BLOCK = 128 * 1024
-"""Octets; sendmail itself takes 32 KiB of header unless told otherwise."""
+MAX_BLOCK = 64 * 1024
+"""Octets, the empty line included; sendmail itself takes 32 KiB of header unless told otherwise."""
+MAX_LINES = 1000
+"""Of a block; it is looked at between two packets of other clients."""
 MAX_HOPS = 50
 """Received fields of a message that is not in a loop. RFC 5321 section 6.3 asks for 100 at least to be let pass by
 relays; a message that is submitted has none."""
@@ -46,10 +48,11 @@ class Field(NamedTuple):
 class HeaderBlock:
     """Collects the block. `feed` until `is_whole`; then it can be asked and, with what came behind it, written.
 
-    `is_stuffed` is whether lines lose a dot at their front when they arrive, as they do under DATA.
+    The answers don't depend on how the message was cut. `is_stuffed` is whether lines lose a dot at their front on
+    arrival, as they do under DATA.
     """
 
-    __slots__ = ("_end", "_is_stuffed", "_octets", "_searched", "is_clear", "is_whole", "names")
+    __slots__ = ("_end", "_is_stuffed", "_octets", "_searched", "is_clear", "is_too_large", "is_whole", "names")
 
     def __init__(self, *, is_stuffed: bool = False) -> None:
         self._is_stuffed = is_stuffed
@@ -57,23 +60,22 @@ class HeaderBlock:
         self._searched = 0
         self._end = 0  # of the fields
         self.is_whole = False
+        self.is_too_large = False
+        """Whether there is no end within MAX_BLOCK, or there are too many lines; then nothing else is known of it."""
         self.is_clear = False
         """Whether nobody can read other fields in it: each of its lines belongs to one."""
         self.names: list[bytes] = []
         """Of its fields, in their order, in lower case."""
 
-    @property
-    def is_too_large(self) -> bool:
-        """Whether the block has no end where it should have one."""
-        return not self.is_whole and len(self._octets) - 2 > MAX_BLOCK
-
     def feed(self, octets: bytes) -> None:
         """Take the next octets of the message."""
         self._octets += octets
-        end = self._octets.find(_END, max(self._searched - len(_END) + 1, 0))
+        end = self._octets.find(_END, max(self._searched - len(_END) + 1, 0), MAX_BLOCK + 2)
         self._searched = len(self._octets)
         if end >= 0:
             self._close(end + 2)
+        elif len(self._octets) > MAX_BLOCK + 2:
+            self.is_whole = self.is_too_large = True
 
     def finish(self) -> None:
         """Learn that the message is over: one without an empty line is header to its end."""
@@ -82,6 +84,9 @@ class HeaderBlock:
 
     def _close(self, end: int) -> None:
         self.is_whole = True
+        self.is_too_large = self._octets.count(b"\n", 0, end) > MAX_LINES
+        if self.is_too_large:
+            return
         fields = _FIELDS.match(self._octets, 2, end)
         self._end = fields.end() if fields else 2
         self.names = _NAME.findall(self._octets[2 : self._end].lower())

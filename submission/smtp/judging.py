@@ -89,7 +89,7 @@ class JudgedMessage:
         if self._block is None or self.fault is not None:
             return b"" if self.fault else octets
         self._block.feed(octets)
-        return self._release(self._block) if self._block.is_whole or self._block.is_too_large else b""
+        return self._release(self._block) if self._block.is_whole else b""
 
     def finish(self) -> bytes:
         """Learn that the message is over; what is still to go to the relay before the end."""
