@@ -12,6 +12,7 @@ from submission.config.settings import Sendmail
 from submission.core.admission import Admission
 from submission.core.grants import Grant
 from submission.service import publishing
+from submission.service.maps import Maps
 from submission.service.publishing import Publisher
 from submission.smtp.admission import Admissions
 from submission.state import StateUnavailableError
@@ -31,7 +32,7 @@ class Rig:
         self.state = SqliteState(folder / "state.db")
         self.table = GrantTable(self.state)
         admissions = Admissions(Admission("example.com", relay_domains=frozenset(["backup.example"])), self.table)
-        self.publisher = Publisher(Sendmail(**files), self.table, admissions)
+        self.publisher = Publisher(Maps(Sendmail(**files), folder), self.table, admissions, lambda: True)
 
 
 @pytest.fixture
