@@ -23,7 +23,7 @@ from submission.service.maps import Maps
 from submission.service.orders import Orders, heed
 from submission.service.publishing import RETRY, Publisher
 from submission.service.renewal import catch_up, watch
-from submission.service.supervisor import Station
+from submission.service.station import Station
 from submission.service.turn import Turn
 from submission.service.worker import Inheritance
 from submission.smtp.admission import find_admission, open_admissions
