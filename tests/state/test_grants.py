@@ -169,3 +169,15 @@ async def test_how_much_a_user_relies_on_it_is_remembered_when_the_grants_have_g
     assert joe.last_message >= NOW
     assert (eve.user, eve.messages, eve.last_message) == ("eve@example.com", 0, 0)
     assert eve.authenticated >= NOW
+
+
+async def test_a_clock_that_was_years_ahead_leaves_no_grant_for_years(state: SqliteState, tmp_path: Path) -> None:
+    table, later = GrantTable(state), 3650 * DAY
+    table.record([replace(JOE, first=NOW + later, last=NOW + later, until=NOW + later + DAY)])
+    assert await table.find(JOE.address) is None
+    assert table.grants() == []
+    assert table.record([JOE]) == [JOE]  # and the next login is one like any other
+    assert await table.find(JOE.address) == JOE
+    assert table.grants() == [JOE]
+    table.record([replace(JOE, last=NOW + 1800, until=NOW + DAY)])  # it was half an hour ahead
+    assert await table.find(JOE.address) is not None
