@@ -42,6 +42,7 @@ async def test_the_socket_s_path_stays_for_the_next_to_answer(tmp_path: Path) ->
             _, writer = await asyncio.open_unix_connection(path)
             writer.close()
             server.close()
+            assert path.is_socket()
 
 
 async def read_to_the_end(reader: asyncio.StreamReader) -> bytes:
