@@ -61,7 +61,8 @@ class SqliteState:
                 result = change(_SqliteTransaction(connection, revision))
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite itself gives up where the disk is full
+                    connection.execute("ROLLBACK")
                 raise
             return result
 
@@ -77,7 +78,8 @@ class SqliteState:
                 )
                 return revision, [Entry(*row) for row in rows]
             finally:
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     def sweep(self, now: float) -> None:
         """Drop what has ended, and what was removed once that is noticed: an index finds it."""
