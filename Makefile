@@ -8,7 +8,7 @@ PACKAGE := $(VENV)/package
 ARGS ?=
 NAMES ?=
 
-.PHONY: setup test lint format demo man wheel lock certs bench bench-logins
+.PHONY: setup test lint format demo man wheel lock certs bench bench-logins bench-poplog
 .DELETE_ON_ERROR:
 
 setup: $(PACKAGE)
@@ -63,3 +63,8 @@ bench: setup
 # Whether the time of a failed login tells who is there: docs/credentials.md.
 bench-logins: setup
 	$(BIN)/python -m benchmarks.logins $(ARGS)
+
+# What following logs costs: docs/pop-before-smtp.md.
+bench-poplog: setup
+	$(BIN)/python -m benchmarks.poplog
+	$(BIN)/python -m benchmarks.popwatch

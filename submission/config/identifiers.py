@@ -14,7 +14,7 @@ from cryptography import x509
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from submission.config.values import DOMAIN, absolute_path
-from submission.core.addresses import Login
+from submission.core.addresses import Login, parse_mailbox
 
 _URL = re.compile(r"[!-~]{1,2000}")
 _SCOPE_WORD = r"[!#-\[\]-~]{1,200}"  # RFC 6749 section 3.3
@@ -58,6 +58,13 @@ def _email_address(value: str) -> str:
     return normalize_address(value)
 
 
+def _address_or_domain(value: str) -> str:
+    mailbox = parse_mailbox(value.encode() if not value.startswith("@") else b"x" + value.encode())
+    if mailbox is None or not mailbox.domain or mailbox.local.startswith(b'"'):
+        raise ValueError('must be an address such as "info@example.com", or "@example.com" for all of a domain\'s')
+    return value
+
+
 def normalize_address(address: str) -> str:
     """An address for comparison with others: the case of its domain doesn't matter (RFC 5280 section 7.5)."""
     local, at, domain = address.rpartition("@")
@@ -95,6 +102,8 @@ LoginName: TypeAlias = Annotated[str, AfterValidator(_login_name)]
 """`user` or `user@realm`."""
 EmailAddress: TypeAlias = Annotated[str, AfterValidator(_email_address)]
 """With its domain in lower case, or empty."""
+AddressOrDomain: TypeAlias = Annotated[str, AfterValidator(_address_or_domain)]
+"""`local@domain`, or `@domain`."""
 DistinguishedName: TypeAlias = Annotated[str, AfterValidator(_distinguished_name)]
 """As `parse_distinguished_name` takes it, or empty."""
 OptionalUrl: TypeAlias = Annotated[str, AfterValidator(_optional_url)]

@@ -1,8 +1,7 @@
 """The settings: one class a table of the TOML file, one field a key, with its default and its range.
 
-A field marked `only(...)` has values that are part of the product but not of this version. A check that looks at
-several keys runs once each of them is right by itself; it hangs on the last of the fields it looks at, and raises
-`CrossCheckError` with the full keys of what it found.
+A check that looks at several keys runs once each of them is right by itself; it hangs on the last of the fields it
+looks at, and raises `CrossCheckError` with the full keys of what it found.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from submission.config.policy import Policy
 from submission.config.tables import CrossCheckError, Table, unless
 from submission.config.text import shown, toml
 from submission.config.values import (
@@ -41,11 +41,9 @@ from submission.config.values import (
     StateFile,
     StoreUrl,
     SystemUser,
-    Tables,
     TcpAddress,
     UnixAddress,
     not_empty,
-    only,
 )
 from submission.config.vouchers import CertificateUser, OAuth, certificate_faults, oauth_faults
 from submission.core.poplog.pattern import Pattern, PatternError
@@ -55,7 +53,6 @@ from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
 TlsMode: TypeAlias = Literal["starttls", "implicit", "none"]
-SenderRule: TypeAlias = Literal["any", "realm", "own"]
 Facility: TypeAlias = Literal[
     "auth", "authpriv", "daemon", "mail", "user",
     "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
@@ -212,16 +209,6 @@ class Limits(Table):
     address: AddressLimits = AddressLimits()
 
 
-class Policy(Table):
-    """Whose name a user may send in."""
-
-    sender: Annotated[SenderRule, only("any")] = "any"
-    from_header: Annotated[SenderRule, only("any")] = "any"
-    hide_client: bool = True
-    """Whether Received names neither the client's address nor its login."""
-    senders: Annotated[Tables, only(())] = ()
-
-
 class Sendmail(Table):
     """How sendmail's own port 25 shares the table."""
 
@@ -282,6 +269,8 @@ class Metrics(Table):
     address: MetricsAddress = TcpAddress("127.0.0.1", 9587)
     token_file: OptionalPath = None
     """Holds what has to be shown to read them; may be missing where only this host can ask."""
+    client_config: bool = False
+    """Whether mail programs are answered there, too, which ask how they are to be set up; without a token."""
 
 
 class Settings(Table):

@@ -251,17 +251,6 @@ def _store_url(value: str) -> str:
     return value
 
 
-def only(*values: object) -> AfterValidator:
-    """Refuse every other value as not available in this version. Take it off the field to make them available."""
-
-    def refuse(value: T) -> T:
-        if value not in values:
-            raise ValueError("is not available in this version, allowed: " + ", ".join(map(shown, values)))
-        return value
-
-    return AfterValidator(refuse)
-
-
 def _not_empty(value: T) -> T:
     if not value:
         raise ValueError("must hold one item at least")
@@ -278,7 +267,6 @@ Octets: TypeAlias = Annotated[int, BeforeValidator(_octets), Field(ge=1, le=1 <<
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Quota: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000_000)]
 """0 is unlimited."""
-Tables: TypeAlias = Several[dict[str, object]]
 Networks: TypeAlias = Several[Annotated[Network, BeforeValidator(_network)]]
 NetworksOrOctets: TypeAlias = Several[Annotated[Network, BeforeValidator(_network_or_octets)]]
 NetworksOrNames: TypeAlias = Several[Annotated[Network | str, BeforeValidator(_network_or_name)]]

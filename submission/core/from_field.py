@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-MAX_FIELD = 16 * 1024
+MAX_FIELD = 4 * 1024
 """Octets of the field's value."""
 MAX_ADDRESSES = 100
 _MAX_NESTING = 20

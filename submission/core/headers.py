@@ -1,4 +1,4 @@
-"""The Received field that we put on top of a message (RFC 5321 section 4.4).
+"""The fields that we put on top of a message: Received (RFC 5321 section 4.4), and what it lacks (RFC 6409 section 8).
 
 It says which host took the message, how (RFC 3848: ESMTPS under TLS, ESMTPSA after AUTH too; RFC 6531: UTF8SMTP) and
 under which id our log has it. By default it says neither where the client is nor how it is called nor who it logged
@@ -8,6 +8,7 @@ in as: those are the sender's home and the half of a credential, and the recipie
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -68,6 +69,16 @@ def received(hop: Hop, when: datetime, client: Client | None = None) -> bytes:
         f"Received: {source}by {hop.hostname} with {hop.protocol}{tls}\r\n"
         f"\tid {hop.message_id}; {_date(when, when.utcoffset())}\r\n"
     ).encode()
+
+
+def date(when: datetime) -> bytes:
+    """The Date field of a message that has none, with its CRLF."""
+    return f"Date: {_date(when, when.utcoffset())}\r\n".encode()
+
+
+def message_id(hostname: str) -> bytes:
+    """The Message-ID field of a message that has none, with its CRLF; like no other (RFC 5322 section 3.6.4)."""
+    return f"Message-ID: <{secrets.token_hex(12)}@{hostname}>\r\n".encode()
 
 
 @lru_cache(maxsize=1)  # many messages fall into one second; the same moment in two zones is equal, but not written so

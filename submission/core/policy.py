@@ -33,11 +33,11 @@ _REWRITTEN = re.compile(rb'[%!@:"\\]')
 
 @dataclass(frozen=True, slots=True)
 class SenderRules:
-    """The rules of an installation. `more` is user to addresses and `@domain`s, all in lower case."""
+    """The rules of an installation. `more` is login to addresses and `@domain`s, ASCII letters in lower case."""
 
     envelope: SenderRule = "any"
     from_field: SenderRule = "any"
-    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    more: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
     is_enforced: bool = True
     """Where False, a refusal is only logged."""
 
@@ -45,9 +45,9 @@ class SenderRules:
         """Whether a login may name this address in MAIL."""
         return not sender.text or self._allows(self.envelope, login, sender.text)
 
-    def allows_from(self, login: Login, addresses: Iterable[bytes]) -> bool:
-        """Whether a login may name these addresses in From; none at all is for the field's own rule to judge."""
-        return all(self._allows(self.from_field, login, address) for address in addresses)
+    def find_foreign(self, login: Login, addresses: Iterable[bytes]) -> bytes | None:
+        """The first of the addresses of From that a login may not name there; None where it may name all."""
+        return next((address for address in addresses if not self._allows(self.from_field, login, address)), None)
 
     def _allows(self, rule: SenderRule, login: Login, address: bytes) -> bool:
         if rule == "any":
@@ -58,7 +58,7 @@ class SenderRules:
             return False
         if domain == realm and (rule == "realm" or is_own(local, user)):
             return True
-        more = (each.encode().rpartition(b"@") for each in self.more.get(str(login).lower(), ()))
+        more = (each.rpartition(b"@") for each in self.more.get(user + b"@" + realm, ()))
         return any(domain == of_domain and (not name or is_own(local, name)) for name, _, of_domain in more)
 
 

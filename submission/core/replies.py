@@ -106,6 +106,7 @@ MAIL_FIRST = own(503, "5.1", "MAIL comes before this command")
 RECIPIENT_FIRST = own(503, "5.1", "A valid RCPT comes before this command")
 CHUNKS_FIRST = own(503, "5.1", "The message has begun: BDAT LAST ends it, RSET gives it up")
 BAD_CHUNK = own(501, "5.4", "A size in octets must follow BDAT, and LAST behind the last")
+REWRITTEN_RECIPIENT = own(553, "1.3", "An address with %, !, quotes or a second @ before its domain is not taken here")
 NO_VALID_RECIPIENTS = own(554, "5.1", "No valid recipients")
 RELAYING_DENIED = own(550, "7.1", "Relaying denied, authentication is required")
 TOO_MANY_RECIPIENTS = own(452, "5.3", "Too many recipients")
@@ -133,6 +134,10 @@ AUTH_LINE_TOO_LONG = own(500, "5.6", "Authentication exchange line is too long")
 # Messages
 MESSAGE_TOO_BIG = own(552, "3.4", "Message exceeds the maximum size")
 BARE_LINE_ENDINGS = own(554, "6.0", "Message refused: it holds a CR or LF that is not part of CR LF, or a NUL")
+BAD_FROM = own(554, "6.0", "Message refused: its header must be well formed, with one From that names its author")
+HEADER_TOO_LARGE = own(552, "3.4", "Message refused: its header is larger than this service can judge")
+IN_LOOP = own(554, "4.6", "Message refused: it went through too many hosts, it is in a loop")
+HOLDS_PASSWORD = own(554, "7.1", "Message refused: it holds the password that you logged in with, give that to nobody")
 LINES_TOO_LONG = own(554, "6.0", "Message refused: it holds a line longer than this service takes")
 GIVEN_UP = own(451, "0.0", "The client gave the message up")  # for the log: there is nobody to tell
 

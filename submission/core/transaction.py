@@ -76,12 +76,14 @@ class Peer:
     hello: str = ""  # what EHLO or HELO named
     offered: frozenset[str] = frozenset()  # extensions in our reply to EHLO; none after HELO
     identity: Identity | None = None  # as AUTH proved it
+    password: str = field(default="", repr=False)  # that it did so with, kept only where messages are searched for it
 
     def forget(self) -> None:
         """Drop everything that was said in the clear."""
         self.hello = ""
         self.offered = frozenset()
         self.identity = None
+        self.password = ""
 
     @property
     def user(self) -> str | None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import secrets
 import threading
@@ -50,6 +51,9 @@ REMEMBERED = 10_000
 REMEMBERED_FOR = 600.0
 """Seconds that a right password is remembered."""
 
+LOOKED_AGAIN = 1.0
+"""Seconds after which it is asked again whether a login that sends was disabled."""
+
 _NOBODY = Login("nobody", "nowhere")
 
 _T = TypeVar("_T")
@@ -79,7 +83,7 @@ class Authenticator:
         self.held_back: frozenset[Need] = frozenset()
         """What some login lacks, as far as `look` found; see there."""
         self._looked: object | None = None
-        self._enabled: tuple[object | None, set[Login]] = (None, set())  # those seen in a version of the store
+        self._enabled: dict[Login, tuple[object | None, float]] = {}  # in which version of the store, looked at when
 
     async def look(self) -> None:
         """Find out what not every login has. Raises StoreUnavailableError.
@@ -146,25 +150,27 @@ class Authenticator:
     async def is_enabled(self, login: Login) -> bool:
         """Whether a login that was proved before may still be used. Raises StoreUnavailableError.
 
-        Like a right password's, the answer is remembered for as long as nothing changes in the store.
+        It is asked at each message, so a yes is good for a second, and for as long as nothing changes in the store.
         """
-        version = self._store.version()  # before the record is read, so that it isn't newer
-        seen, enabled = self._enabled
-        if version is not None and version == seen and login in enabled:
+        now = time.monotonic()
+        seen, looked = self._enabled.get(login, (None, -math.inf))
+        if now - looked < LOOKED_AGAIN:
             return True
-        record = await self._in_thread(lambda: self._store.read(login))
-        if record is None or record.is_disabled:
-            return False
-        seen, enabled = self._enabled
-        if version != seen or len(enabled) >= REMEMBERED:
-            enabled = set()
-            self._enabled = version, enabled
-        enabled.add(login)
+        version = self._store.version()  # before the record is read, so that it isn't newer
+        if version is None or version != seen:
+            record = await self._in_thread(lambda: self._store.read(login))
+            if record is None or record.is_disabled:
+                self._enabled.pop(login, None)
+                return False
+        if len(self._enabled) >= REMEMBERED:
+            self._enabled.clear()
+        self._enabled[login] = version, now
         return True
 
     def suspend(self, login: Login) -> None:
         """Disable a login. Blocks. Raises AccountError, StoreUnavailableError."""
         set_disabled(self._store, login, is_disabled=True)
+        self._enabled.pop(login, None)
 
     def close(self) -> None:
         """End the threads and let go of the store."""

@@ -16,7 +16,7 @@ chose the line's text. So where the copy, or what we saw last, ends in half a li
 dropped. What is written between copying and cutting is lost to everybody.
 
 Files are looked at ten times a second, which is quick enough for somebody who reads mail and then sends some, costs a
-second of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
+few seconds of CPU in an hour, and works on every file system; there is nothing to be woken by on some of them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class LogFile:
                 self._complain(f"{type(error).__name__}")
                 self._drop(file)
                 continue
-            if lines:
+            if lines is not None:  # perhaps none, of an endless line: others have their turn, and there is a new place
                 self._remember(file.first)
                 return Batch(str(self._path), lines, self._position(), self._is_live, file.written)
             if file is not self._files[-1] and self._is_over(file):
@@ -75,7 +75,7 @@ class LogFile:
             if earlier is not None and file.offset:
                 earlier.leaves_rest = False  # not for any other
             earlier = file
-        self._is_live = True  # whatever comes from now on was written after we had all
+        self._is_live = bool(self._files)  # whatever comes from now on was written after we had all
         return None
 
     def close(self) -> None:
@@ -138,9 +138,7 @@ class LogFile:
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(_PAUSE)
-            copies = self._siblings()[::-1]
-            number = self._find(copies, mark)
-            copy = self._try_open(copies[number], mark) if number is not None else None
+            copy = self._find(self._siblings()[::-1], mark)
             if copy is not None:
                 return copy
         return None
@@ -187,8 +185,7 @@ class LogFile:
         for mark in marks:
             # Numbers are used again, and only the last of them had the name.
             paths = [*siblings, self._path] if mark is marks[-1] or mark.head.length else siblings
-            number = self._find(paths, mark)
-            found = self._try_open(paths[number], mark) if number is not None else None
+            found = self._find(paths, mark)
             if found is not None:
                 if mark.offset:
                     self._remember(found.head())
@@ -200,34 +197,51 @@ class LogFile:
 
         They come behind those that are open; but the last of these may have been cut off if nothing of it was read.
         """
-        known = {(file.device, file.inode) for file in self._files}
-        heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
-        found = []
-        # One that is being compressed is there twice; the compressed one isn't whole yet.
-        for path in sorted(self._siblings(), key=is_compressed):
-            with contextlib.suppress(OSError):
-                file = OpenFile(path, leaves_rest=True)
-                head, is_open = file.head(), (file.device, file.inode) in known
-                if not head or is_open or file.written < written or any(each.begins(head) for each in heads):
-                    file.close()
-                    continue
-                heads.append(Print.of(head))
-                found.append(file)
+        found = self._open_candidates(written)
         if self._files and not self._files[-1].offset:
             found.append(self._files.pop())
         self._files += sorted(found, key=lambda file: file.written)
 
-    def _find(self, paths: list[Path], mark: Mark) -> int | None:
-        """Which file a mark is of: the very one, or else one with its content."""
+    def _open_candidates(self, written: float) -> list[OpenFile]:
+        known = {(file.device, file.inode) for file in self._files}
+        found: list[OpenFile] = []
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_PAUSE)
+            for file in found:
+                file.close()
+            found = []
+            heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
+            siblings = self._siblings()
+            # One that is being compressed is there twice; the compressed one isn't whole yet.
+            for path in sorted(siblings, key=is_compressed):
+                with contextlib.suppress(OSError):
+                    file = OpenFile(path, leaves_rest=True)
+                    head, is_open = file.head(), (file.device, file.inode) in known
+                    if not head or is_open or file.written < written or any(each.begins(head) for each in heads):
+                        file.close()
+                        continue
+                    heads.append(Print.of(head))
+                    found.append(file)
+            if self._siblings() == siblings:  # or some may have changed their names while we looked at others
+                break
+        return found
+
+    def _find(self, paths: list[Path], mark: Mark) -> OpenFile | None:
+        """The file that a mark is of, at its place: the very one, or else one with its content."""
         like = None
-        for number, path in enumerate(paths):
+        for path in sorted(paths, key=is_compressed):  # one that is being compressed isn't whole yet
             file = self._try_open(path, mark)
             if file is None:
                 continue
-            file.close()
             if (file.device, file.inode) == (mark.device, mark.inode):
-                return number
-            like = number if like is None else like
+                if like is not None:
+                    like.close()
+                return file
+            if like is None:
+                like = file
+            else:
+                file.close()
         return like
 
     def _siblings(self) -> list[Path]:

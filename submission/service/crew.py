@@ -26,7 +26,7 @@ from submission.credentials.store import StoreUnavailableError
 from submission.service import attendant, worker
 from submission.service.errors import StartError
 from submission.service.renewal import renew_certificates
-from submission.service.supervisor import Station
+from submission.service.station import Station
 from submission.service.worker import Inheritance
 from submission.smtp.pem import CertificateError
 from submission.smtp.sockets import BindError, address_of, bind, bind_all

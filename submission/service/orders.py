@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, field
 
 from submission import logs
-from submission.service.supervisor import RETIRE, Station
+from submission.service.station import RETIRE, Station
 
 
 @dataclass(frozen=True, slots=True)

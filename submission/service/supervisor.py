@@ -4,9 +4,6 @@ The supervisor has no event loop and no threads, so that it can fork at any time
 concerns it comes as a signal: blocked, and waited for in sigwait. A signal only wakes it, for several of one kind
 may count as one; what has happened it sees for itself: who has died, who has become ready, whose time has come.
 
-Two pipes tie a worker to it. In one the worker says that it is ready, or why it can't be. Nothing is ever written
-into the other, which only the supervisor holds open: its end is how the workers learn that they are alone.
-
 The workers of one configuration are a crew. SIGHUP has the crew make a successor, from the configuration as it is now,
 whose workers are started beside the others. Once all of these are ready, the others retire: they accept nobody any
 more, and end with their last session. If one can't start, the successor's retire instead, and all stays as it was. The
@@ -15,97 +12,23 @@ sockets are the supervisor's: those that both crews have are never closed, so no
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 from submission import logs
 from submission.service.errors import StartError
+from submission.service.station import MAX_NEWS, RETIRE, Crew, Place, Station
 from submission.systemd import notify, watchdog_interval
 
-STEADY = 60.0
-"""Seconds that a worker has to live for its death to be no sign of a fault that comes again at once."""
-FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
-"""Seconds before a worker that wasn't steady is replaced again; doubles from the first to the last."""
 LOOK = 0.02
 """Seconds between looks at workers that are about to start."""
 
-RETIRE = signal.SIGUSR1
-"""What a worker is sent that is to retire."""
-
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, RETIRE)
-_READY = b"ready"
-_MAX_NEWS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """What a worker has of its supervisor."""
-
-    number: int
-    """Which of its crew it is, from 0 on; a replacement has the number of whom it replaces."""
-    row: int
-    """Which of all workers that live it is, of whatever crew."""
-    lifeline: int
-    """A descriptor that becomes readable when the supervisor is gone."""
-    news: int
-    mask: Iterable[int]
-
-    def unblock_signals(self) -> None:
-        """Let signals come from now on; to be called once there are handlers, for a signal that comes early waits."""
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
-
-    def announce(self) -> None:
-        """Say that this worker accepts clients."""
-        with contextlib.suppress(BrokenPipeError):  # the supervisor is gone, which the lifeline tells too
-            os.write(self.news, _READY)
-
-
-class Crew(Protocol):
-    """The workers of one configuration."""
-
-    @property
-    def count(self) -> int:
-        """How many they are."""
-
-    @property
-    def sockets(self) -> Sequence[socket.socket]:
-        """What they accept clients from; closed when no crew has them any more, so that clients are refused."""
-
-    def begin(self) -> None:
-        """Prepare a process: each worker's, and the supervisor's once they are the ones who serve."""
-
-    def work(self, station: Station) -> None:
-        """Do what a worker does, in a process of its own, with all signals that matter blocked at first."""
-
-    def renew(self) -> Crew:
-        """Make the crew of the configuration as it is now. Raises StartError where there can be none."""
-
-
-@dataclass(slots=True)
-class _Place:
-    """One of the workers, and those who were it before."""
-
-    crew: Crew
-    number: int
-    row: int
-    is_retired: bool = False
-    pid: int = 0  # 0 while nobody is there
-    news: int = -1
-    heard: bytes = b""
-    started: float = 0.0
-    pause: float = 0.0
-    due: float = 0.0  # when somebody is to be there again
-
-    @property
-    def is_ready(self) -> bool:
-        return self.heard.startswith(_READY)
 
 
 class Supervisor:
@@ -131,7 +54,7 @@ class Supervisor:
         self._forget = forget
         self._patience = patience
         self._report = report
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
         self._lifeline, self._held = os.pipe()
         self._mask: Iterable[int] = ()
         self._is_ready = False
@@ -191,18 +114,17 @@ class Supervisor:
         if len(free) < crew.count:
             text = f"{len(taken)} workers, of earlier configurations too, still have clients: try again later"
             raise StartError(text, os.EX_UNAVAILABLE)
-        self._places += [_Place(crew, number, free[number]) for number in range(crew.count)]
+        self._places += [Place(crew, number, free[number]) for number in range(crew.count)]
 
     def _fill_places(self) -> None:
         for place in tuple(self._places):
-            is_due = not place.pid and not place.is_retired and place.due <= time.monotonic()
-            if is_due and self._killing_at is None:
+            if place.is_due and self._killing_at is None:
                 try:
                     self._start(place)
                 except OSError as error:
                     self._lose(place, os.EX_OSERR, f"can't start a worker: {error.strerror}")
 
-    def _start(self, place: _Place) -> None:
+    def _start(self, place: Place) -> None:
         place.started = time.monotonic()
         news, end = os.pipe()
         try:
@@ -215,8 +137,7 @@ class Supervisor:
             raise
         finally:
             os.close(end)
-        os.set_blocking(news, False)
-        place.pid, place.news, place.heard = pid, news, b""
+        place.fill(pid, news)
         if self._is_ready:
             logs.event("worker-started", pid=pid)
 
@@ -232,7 +153,7 @@ class Supervisor:
             crew.work(station)
             code = os.EX_OK
         except StartError as error:
-            os.write(station.news, str(error).encode()[:_MAX_NEWS])
+            os.write(station.news, str(error).encode()[:MAX_NEWS])
             code = error.code
         except BaseException as error:  # noqa: BLE001 - the parent's code, which would be next, is none of ours
             logs.failure("internal-error", error)
@@ -249,7 +170,7 @@ class Supervisor:
         places = [place for place in self._places if place.crew is crew]
         for place in places:
             if place.pid:
-                _hear(place)
+                place.hear()
         if not all(place.is_ready for place in places):
             return
         if self._successor is not None:
@@ -306,9 +227,8 @@ class Supervisor:
         for place in tuple(self._places):
             if place.crew is crew:
                 place.is_retired = True
-                if place.pid:
-                    os.kill(place.pid, RETIRE)
-                else:
+                place.tell(RETIRE)
+                if not place.pid:
                     self._places.remove(place)
 
     # Endings
@@ -323,13 +243,12 @@ class Supervisor:
             if place is not None:
                 self._bury(place, os.waitstatus_to_exitcode(status))
 
-    def _bury(self, place: _Place, code: int) -> None:
+    def _bury(self, place: Place, code: int) -> None:
         """Take note of a death; `code` is an exit code, or a signal's number below zero."""
-        _hear(place)
-        os.close(place.news)
-        pid, place.pid = place.pid, 0
+        pid = place.pid
+        place.empty()
         self._forget(place.row)
-        reason = place.heard.removeprefix(_READY).decode(errors="replace")
+        reason = place.reason
         if place.is_retired and not code:
             logs.event("worker-retired", pid=pid)
         elif self._killing_at is None or code:
@@ -341,8 +260,8 @@ class Supervisor:
         else:
             self._lose(place, code if code > 0 else os.EX_SOFTWARE, reason or f"worker {pid} died at its start")
 
-    def _lose(self, place: _Place, code: int, reason: str) -> None:
-        """Have a place filled again: at once if it was held for long or is lost for the first time."""
+    def _lose(self, place: Place, code: int, reason: str) -> None:
+        """Have a place filled again, unless that was a crew's only chance to begin."""
         if self._killing_at is not None:
             return
         if place.crew is self._successor:
@@ -352,11 +271,7 @@ class Supervisor:
             self._failure = StartError(reason, code)
             self._stop()
             return
-        now = time.monotonic()
-        if now - place.started >= STEADY:
-            place.pause = 0.0
-        place.due = now + place.pause
-        place.pause = min(max(2 * place.pause, FIRST_PAUSE), LAST_PAUSE)
+        place.put_off()
 
     def _stop(self) -> None:
         """Let all workers drain. Once is enough."""
@@ -391,15 +306,9 @@ class Supervisor:
 
     def _tell(self, number: signal.Signals) -> None:
         for place in self._places:
-            if place.pid:
-                os.kill(place.pid, number)
+            place.tell(number)
 
 
 def _close_all(sockets: Iterable[socket.socket], but: Iterable[socket.socket]) -> None:
     for sock in set(sockets).difference(but):
         sock.close()
-
-
-def _hear(place: _Place) -> None:
-    with contextlib.suppress(BlockingIOError):
-        place.heard += os.read(place.news, _MAX_NEWS)

@@ -32,7 +32,7 @@ from submission.service.limiting import close_limiting, keep_releasing, open_lim
 from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.renewal import catch_up, watch
-from submission.service.supervisor import Station
+from submission.service.station import Station
 from submission.smtp.admission import Admissions, open_admissions
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
@@ -157,7 +157,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         station.announce()
     await orders.retire.wait()
     for listener in listeners:
-        listener.stop()
+        await listener.stop()
     await _first(orders.stop.wait(), sessions.wait())
     await sessions.drain(DRAIN)
     sweeping.cancel()

@@ -253,6 +253,8 @@ class Authentication:
         await self._penalties.succeed(str(verdict.login))
         used = verdict.app_password
         peer.identity = Identity(Via.AUTH, verdict.login, used.senders if used else ())
+        if self._settings.policy.prevent_credential_leaks:
+            peer.password = verdict.password
         self._shared.admissions.note_authentication(verdict.login)
         self._log("ok", name, str(verdict.login), None, used.label if used else None)
         return replies.AUTH_OK

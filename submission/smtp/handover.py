@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from submission import logs
@@ -30,6 +31,7 @@ from submission.core.xclient import Client
 from submission.relay.upstream import RelayError, RelayLostError, RelayUnreachableError, Upstream
 from submission.smtp.answers import Answers
 from submission.smtp.chunks import ChunkedMessage, skip
+from submission.smtp.judging import JudgedMessage
 from submission.smtp.message import PATIENCE, Delivery, Outcome, relay_data
 from submission.smtp.quotas import Quotas
 from submission.smtp.stream import ClientGoneError, ClientIdleError, ClientStream
@@ -102,6 +104,9 @@ class Handover:
         envelope = Envelope(sender, identity, values)
         if identity.login and not allows_sender(identity.senders, sender):
             refusal = refuse_app_sender(sender, identity.login)
+        else:
+            refusal = self._shared.judge.refuse_sender(self._peer, identity, sender)
+        if refusal is not None:
             self._log(Outcome(refusal, 0, "sender"), envelope)
             return refusal
         if parameters.declared_size(values) > self.max_size:
@@ -129,6 +134,7 @@ class Handover:
             return parsed
         mailbox, values = parsed
         refusal = self._shared.admissions.refuse_recipient(envelope.identity, mailbox)
+        refusal = refusal or self._shared.judge.refuse_recipient(mailbox)
         if refusal is None:
             refusal = await self.quotas.admit(mailbox)
         if refusal is not None:
@@ -155,9 +161,9 @@ class Handover:
         if reply.code == 354 and transaction.envelope.recipients and not transaction.is_refused:
             self._answers.say(reply)
             delivery = Delivery(transaction.upstream)
-            trace = self._trace(transaction.envelope)
+            message = self._message(transaction.envelope, is_stuffed=True)
             self.messages += 1
-            return await self._transfer(delivery, relay_data(self._stream, delivery, trace, self.max_size))
+            return await self._transfer(delivery, relay_data(self._stream, delivery, message, self.max_size))
         if reply.code == 354:  # for a message that nobody is to get
             transaction.upstream.abort("no valid recipients")
             reply = replies.NO_VALID_RECIPIENTS
@@ -168,8 +174,9 @@ class Handover:
         transaction = self._transaction()
         chunks = transaction.chunks
         if chunks is None:
-            chunks = ChunkedMessage(self._stream, transaction.upstream, self.max_size)
-            refusal = await chunks.open(self._trace(transaction.envelope))
+            message = self._message(transaction.envelope, is_stuffed=False)
+            chunks = ChunkedMessage(self._stream, transaction.upstream, message, self.max_size)
+            refusal = await chunks.open()
             if refusal is not None:
                 has_ended = await skip(self._stream, chunk, self.max_size * PATIENCE)
                 return Outcome(self._refuse(refusal).reply, 0, is_endless=not has_ended)
@@ -288,8 +295,14 @@ class Handover:
 
     # What is written down
 
-    def _trace(self, envelope: Envelope) -> bytes:
-        """The Received field for the message that begins, which is not counted yet."""
+    def _message(self, envelope: Envelope, *, is_stuffed: bool) -> JudgedMessage:
+        """The message that begins, which is not counted yet."""
+        now = self._shared.now()
+        trace = self._trace(envelope, now)
+        return JudgedMessage(self._shared.judge, self._peer, envelope, trace, now, is_stuffed=is_stuffed)
+
+    def _trace(self, envelope: Envelope, now: datetime) -> bytes:
+        """Its Received field."""
         peer = self._peer
         hop = headers.Hop(
             hostname=self._settings.hostname,
@@ -307,7 +320,7 @@ class Handover:
             identity = envelope.identity
             via = "" if identity.via is Via.AUTH else identity.via.value
             client = headers.Client(hello, literal, identity.user or "", via)
-        return headers.received(hop, self._shared.now(), client)
+        return headers.received(hop, now, client)
 
     def _log(self, outcome: Outcome, envelope: Envelope, wait: float | None = None) -> None:
         """Tell what became of a message, for whose end the relay took `wait` seconds."""

@@ -22,6 +22,7 @@ from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
 from submission.smtp.admission import Admissions
+from submission.smtp.judging import Judge
 from submission.smtp.quotas import Limiting
 from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
@@ -45,6 +46,11 @@ class Shared:
     """Whether the log has each line of each session, secrets starred."""
     limiting: Limiting | None = None
     """None where everybody may send without limit."""
+    judge: Judge = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the rules out of the settings once."""
+        object.__setattr__(self, "judge", Judge(self.settings))
 
 
 class Listener:
@@ -77,10 +83,19 @@ class Listener:
         """Whether the service stops, which a session that begins just now hears from nobody."""
         return self._sessions.is_ending
 
-    def stop(self) -> None:
-        """Accept no more; the sessions go on."""
-        if self._server is not None:
-            self._server.close()
+    async def stop(self) -> None:
+        """Accept no more; the sessions go on.
+
+        asyncio makes a task of each connection that it accepts, and drops those that begin when the server is closed.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            loop.remove_reader(self._sock)
+            await asyncio.sleep(0)
+        server.close()
 
     def admit(self, session: Session) -> bool:
         """Learn where a session comes from, and whether there is room for it."""

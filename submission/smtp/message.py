@@ -17,6 +17,7 @@ from submission.core import replies
 from submission.core.datastream import END, DataScanner
 from submission.core.replies import Reply
 from submission.relay.upstream import RelayError, RelayLostError, Upstream
+from submission.smtp.judging import JudgedMessage
 from submission.smtp.stream import ClientStream
 
 PATIENCE = 4
@@ -89,24 +90,28 @@ class Delivery:
         return Outcome(said or replies.RELAY_LOST, size, str(loss), is_unknown=is_unknown)
 
 
-async def relay_data(stream: ClientStream, delivery: Delivery, trace: bytes, max_size: int) -> Outcome:
-    """Stream `trace`, our header fields, and what follows the client's DATA. Raises what the client's stream raises."""
+async def relay_data(stream: ClientStream, delivery: Delivery, message: JudgedMessage, max_size: int) -> Outcome:
+    """Stream what follows the client's DATA, as far as it is good. Raises what the client's stream raises."""
     await stream.flush()
     scanner = DataScanner(max_size)
-    ready = trace
+    ready = b""
     while True:
-        ready += scanner.feed(await stream.chunk())
+        ready += message.feed(scanner.feed(await stream.chunk()))
         if scanner.ended:
             break
-        if scanner.fault is None:
+        fault = scanner.fault or message.fault
+        if fault is None:
             await delivery.pass_on(ready)
         else:
             delivery.drop()
             if scanner.size > max_size * PATIENCE:
-                return Outcome(scanner.fault, scanner.size, "endless", is_endless=True)
+                return Outcome(fault, scanner.size, "endless", is_endless=True)
         ready = b""
     stream.give_back(scanner.rest)
-    if scanner.fault:
+    if scanner.fault is None:
+        ready += message.finish()
+    fault = scanner.fault or message.fault
+    if fault:
         delivery.drop()
-        return Outcome(scanner.fault, scanner.size, "content")
+        return Outcome(fault, scanner.size, "content" if scanner.fault else "policy")
     return await delivery.finish(ready + END, scanner.size)

@@ -96,7 +96,7 @@ class Quotas:
             return None
         table, subject = self._limiting.table, self._subject
         try:
-            if Thing.FIRST_TIME in subject.things:
+            if Thing.FIRST_TIME in subject.things and not table.knows(subject, recipient.text):
                 await table.meet(subject, recipient.text)
             if Thing.RECIPIENTS in subject.things:
                 slot = table.spend(subject, Thing.RECIPIENTS)

@@ -92,14 +92,16 @@ class QuotaTable:
         """Have a thing not been sent after all that was taken in a slot."""
         self._shelf(subject).stock.put(thing, 1, when)
 
+    def knows(self, subject: Subject, recipient: bytes) -> bool:
+        """Whether the subject has written to a recipient just lately, so that it needn't be asked."""
+        return self._fresh.get((subject.key, recipient), 0.0) > time.time()
+
     async def meet(self, subject: Subject, recipient: bytes) -> None:
-        """Count a recipient whom the subject didn't write to for long. Raises LimitReachedError."""
-        key = subject.key, recipient
-        if self._fresh.get(key, 0.0) < time.time():
-            await self._meet(subject, self._digest(subject.key, recipient))
-            self._fresh[key] = time.time() + REFRESHED
-            if len(self._fresh) > MAX_FRESH:
-                self._fresh.popitem(last=False)
+        """Count a recipient, unless the subject has written to it in the last month. Raises LimitReachedError."""
+        await self._meet(subject, self._digest(subject.key, recipient))
+        self._fresh[subject.key, recipient] = time.time() + REFRESHED
+        if len(self._fresh) > MAX_FRESH:
+            self._fresh.popitem(last=False)
 
     async def reach(self, subject: Subject, limit: Limit) -> bool:
         """Note that a limit was reached which isn't counted here; whether nobody was told in its window."""

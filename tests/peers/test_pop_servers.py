@@ -6,8 +6,9 @@ that it knows, or heard by a socket of ours in its place.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import smtplib
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +20,16 @@ import pytest
 from submission.core.poplog.reader import Reader
 from submission.core.poplog.registry import FORMATS
 from submission.popwatch.watcher import Watcher
+from tests.support.events import Events
 from tests.support.machine import Machine, private_network
 from tests.support.network import PATIENCE, wait_until
 from tests.support.pop_servers import PACKAGES, SERVERS, log_in
 from tests.support.poplog import shown
 from tests.support.rsyslog import FORMS, rsyslog
-from tests.support.server import public_folder
+from tests.support.sendmail import Sendmail
+from tests.support.server import REALM, Server, public_folder
 
+SMTP_PORT = 25
 USER = "joe"
 PASSWORD = "secret"  # Dovecot's, for everybody
 HOSTS = ("192.0.2.1", "2001:db8::1")
@@ -49,14 +53,14 @@ def network() -> Iterator[None]:
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def place() -> Iterator[Path]:
     with public_folder() as path:
         yield path
 
 
 @pytest.fixture
-def machine(folder: Path) -> Iterator[Machine]:
-    with Machine(folder, PACKAGES) as machine:
+def machine(place: Path) -> Iterator[Machine]:
+    with Machine(place, PACKAGES) as machine:
         machine.add_user(USER, PASSWORD)
         yield machine
 
@@ -87,8 +91,8 @@ def reader() -> Reader:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_logins_and_nothing_else_in_every_form_of_rsyslogs(name: str, machine: Machine, folder: Path) -> None:
-    with rsyslog(folder / "log", machine.log) as log, SERVERS[name](machine) as ports:
+def test_logins_and_nothing_else_in_every_form_of_rsyslogs(name: str, machine: Machine, place: Path) -> None:
+    with rsyslog(place / "log", machine.log) as log, SERVERS[name](machine) as ports:
         wanted = visit(name, ports)
         wait_until(lambda: verdicts(reader(), log.lines("rfc3164")) >= wanted)
     for form in FORMS:
@@ -96,16 +100,48 @@ def test_logins_and_nothing_else_in_every_form_of_rsyslogs(name: str, machine: M
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_logins_heard_by_a_socket_of_our_own(name: str, machine: Machine) -> None:
-    watcher, found = Watcher([f"syslog:{machine.log}"], {}), set()
-    with closing(watcher), SERVERS[name](machine) as ports:
-        host, listens = HOSTS[0], reader()
+def test_logins_heard_by_a_socket_of_our_own(name: str, machine: Machine) -> None:
+    host, stop, listens, found = HOSTS[0], threading.Event(), reader(), set()
+    patience = threading.Timer(PATIENCE, stop.set)
+    patience.start()
+    with closing(Watcher([f"syslog:{machine.log}"], {})) as watcher, SERVERS[name](machine) as ports:
+        wanted = {f"{USER} {CLIENTS[host]} {protocol}" for protocol in ports}
         for protocol, port in ports.items():
             assert log_in(protocol, (host, port), CLIENTS[host], USER, PASSWORD)
-        wanted = {f"{USER} {CLIENTS[host]} {protocol}" for protocol in ports}
-        async with asyncio.timeout(PATIENCE):
-            async for batch in watcher.batches():
-                found |= verdicts(listens, batch.lines)
-                if found >= wanted:
-                    break
+        for batch in watcher.batches(stop):
+            found |= verdicts(listens, batch.lines)
+            if found >= wanted:
+                break
+    patience.cancel()
     assert found == wanted
+
+
+def reply_to_mail(host: str, client: str) -> int:
+    """The code that a client hears who asks to send without AUTH."""
+    with smtplib.SMTP(host, SMTP_PORT, timeout=PATIENCE, source_address=(client, 0)) as smtp:
+        smtp.ehlo("client.example.org")
+        return smtp.mail(f"{USER}@example.com")[0]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_whoever_has_read_mail_may_send_some(name: str, machine: Machine, place: Path, sendmail: Sendmail) -> None:
+    """From the login to the message that a real sendmail has delivered; for nobody else."""
+    listen = [{"address": f"[{host}]:{SMTP_PORT}" if ":" in host else f"{host}:{SMTP_PORT}"} for host in HOSTS]
+    (place / "server").mkdir()
+    with rsyslog(place / "log", machine.log) as log, SERVERS[name](machine) as ports:
+        pop = {"enabled": True, "logs": [str(log.path("rfc3164"))], "formats": [name.split()[0]]}
+        settings = {"listen": [{**each, "tls": "none"} for each in listen], "pop_before_smtp": pop}
+        with Server(place / "server", sendmail.address, settings) as server:
+            events = Events(server)
+            host, protocol = (HOSTS[0], "pop3") if name == "popa3d" else (HOSTS[-1], [*ports][-1])
+            client, stranger = CLIENTS[host], STRANGERS[host]
+            assert reply_to_mail(host, client) == 530
+            assert not log_in(protocol, (host, ports[protocol]), stranger, FORGERS[-1], "wrong")
+            assert log_in(protocol, (host, ports[protocol]), client, USER, PASSWORD)
+            wait_until(lambda: reply_to_mail(host, client) == 250)
+            with smtplib.SMTP(host, SMTP_PORT, timeout=PATIENCE, source_address=(client, 0)) as smtp:
+                smtp.sendmail(f"{USER}@example.com", "alice@test.example", b"Subject: hello\r\n\r\nHello\r\n")
+            assert reply_to_mail(host, stranger) == 530
+            event = events.wait("message")
+    assert [delivery.recipient for delivery in sendmail.deliveries()] == ["alice@test.example"]
+    assert (event["via"], event["user"], event["ip"]) == ("pop", f"{USER}@{REALM}", client)

@@ -106,10 +106,17 @@ def shown(server: Server, kind: str = "implicit", name: str = HOSTNAME) -> int:
     return x509.load_der_x509_certificate(certificate).serial_number
 
 
+def reload(server: Server) -> None:
+    """Tell the service, and wait until those have gone who had what was before."""
+    events = Events(server)
+    server.hang_up()
+    events.wait("worker-retired")
+
+
 def renew(server: Server, authority: Authority, name: str = HOSTNAME) -> int:
     """Replace a certificate, tell the service, and wait until it has it; the serial number."""
     new = authority.issue(server.folder, name)
-    server.hang_up()
+    reload(server)
     wait_until(lambda: shown(server, name=name) == new)
     return new
 
@@ -184,7 +191,7 @@ def test_a_broken_renewal_changes_nothing_and_is_told(server: Server, authority:
     for name in (HOSTNAME, OTHER):
         authority.issue(server.folder, name)
     put(server.folder / f"{OTHER}.pem", b"garbage")
-    server.hang_up()
+    reload(server)
     reason = events.wait("certificate-refused")["reason"]
     assert reason.startswith(f'"{server.folder}/{OTHER}.pem" cannot be used, must be a certificate')
     assert shown(server) == old
@@ -195,13 +202,13 @@ def test_a_key_that_only_root_can_read_is_told_with_what_to_do(server: Server, a
     old, events, key = shown(server), Events(server), server.folder / f"{HOSTNAME}.key"
     new = authority.issue(server.folder, HOSTNAME)
     shutil.chown(key, "root")
-    server.hang_up()
+    reload(server)
     reason = events.wait("certificate-refused")["reason"]
     assert reason.startswith(f'"{key}": Permission denied; ')
     assert "(chgrp, chmod 640)" in reason
     assert shown(server) == old
     shutil.chown(key, USER)
-    server.hang_up()
+    reload(server)
     wait_until(lambda: shown(server) == new)
 
 

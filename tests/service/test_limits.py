@@ -188,6 +188,6 @@ def test_a_user_who_reaches_a_limit_is_suspended_if_asked(sink: Sink) -> None:
             assert other.submit(MESSAGE, "bob@test.example").startswith(b"450 4.7.1")
             assert events.wait("suspended")["user"] == "carol@example.com"
             limits(server, "clear", USER)
-            assert other.submit(MESSAGE, "bob@test.example").startswith(b"550 5.7.1")
+            wait_until(lambda: other.submit(MESSAGE, "bob@test.example").startswith(b"550 5.7.1"))  # within a second
             with Client(server) as third:
                 assert third.log_in(USER, PASSWORD).startswith(b"535")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.service.test_reload import reload
 from tests.support.client import Client
 from tests.support.events import Events
 from tests.support.granting import EVE, JOE, MailLog, login_line, pop, reply_to_mail
@@ -170,6 +171,10 @@ def test_logins_while_the_service_was_away_count_from_when_they_were(server: Ser
     assert not granted(server, "198.51.100.30")
 
 
+def logins(server: Server) -> int:
+    return sum(entry["logins"] for entry in json.loads(pop(server, "report", "--format", "json")))
+
+
 def attendant(server: Server) -> int:
     """The one process that holds the log open."""
     (pid,) = (
@@ -204,11 +209,32 @@ def test_every_login_counts_once_however_often_the_process_that_follows_is_kille
         wait_until(lambda: len(server.workers()) == 3 and bool(find_follower(server)))
     writer.join()
 
-    def logins() -> int:
-        return sum(entry["logins"] for entry in json.loads(pop(server, "report", "--format", "json")))
-
-    wait_until(lambda: logins() == count)
+    wait_until(lambda: logins(server) == count)
     assert granted(server, JOE)
+
+
+def test_a_reload_loses_no_login_and_counts_none_twice(server: Server, mail_log: MailLog) -> None:
+    is_over, count = threading.Event(), 0
+
+    def write() -> None:
+        nonlocal count
+        while not is_over.is_set():
+            mail_log.log_in("joe", JOE)
+            count += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(4):
+            assert reload(server).stdout == "ok\n"
+            assert ask_as_sendmail(server, JOE) == "OK joe@example.com"
+    finally:
+        is_over.set()
+        writer.join()
+    wait_until(lambda: logins(server) >= count)
+    mail_log.log_in("eve", EVE)
+    wait_until(lambda: granted(server, EVE))
+    assert logins(server) == count + 1
 
 
 def find_follower(server: Server) -> int | None:

@@ -90,7 +90,7 @@ def test_the_watchdog_hears_that_it_lives_as_long_as_it_serves(
         assert supervisor.recv(100) == b"READY=1"
         began = time.monotonic()
         assert [supervisor.recv(100) for _ in range(4)] == [b"WATCHDOG=1"] * 4
-        assert time.monotonic() - began >= 0.15  # at once, and then every 50 ms
+        assert time.monotonic() - began >= 0.1  # at once, which may be before we look, and then every 50 ms
         os.kill(server.pid, signal.SIGHUP)
         news = [supervisor.recv(100) for _ in range(4)]
         assert b"WATCHDOG=1" in news[-2:]  # what comes of a signal delays none of it

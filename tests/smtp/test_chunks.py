@@ -12,6 +12,7 @@ from tests.support.noting_relay import make_pool
 from tests.support.submitting import TakingRelay, contents, cut, is_clean, submitting
 
 ENVELOPE = b"MAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@test.example>\r\n"
+AS_IT_IS = {"policy": {"complete_header": False}}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ async def test_however_it_is_divided_and_cut_the_relay_gets_the_same_message(
     commands[-1] = commands[-1].replace(b"\r\n", b" LAST\r\n")
     conversation = ENVELOPE + b"".join(map(bytes.__add__, commands, chunks)) + b"NOOP\r\n"
     relay = TakingRelay([b"PIPELINING", *([b"CHUNKING"] if knows_chunks else [])])
-    async with relay.running() as address, submitting(folder, make_pool(address)) as client:
+    async with relay.running() as address, submitting(folder, make_pool(address), AS_IT_IS) as client:
         await client.send(*cut(conversation, data))
         heard = [await client.reply() for _ in range(len(chunks) + 3)]
     assert heard[-1] == replies.OK.encode()

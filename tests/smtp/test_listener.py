@@ -61,7 +61,7 @@ async def listening(
     try:
         yield sock, sessions, listener
     finally:
-        listener.stop()
+        await listener.stop()
         await sessions.drain(0)
         authenticator.close()
 
@@ -403,7 +403,7 @@ async def test_draining_ends_sessions_without_a_transaction_at_once(tmp_path: Pa
     async with listening(tmp_path) as (sock, sessions, listener):
         client = await connect(sock)
         await client.read_line()
-        listener.stop()
+        await listener.stop()
         await sessions.drain(30)
         assert (await client.read_line()).startswith(b"421 4.3.2 ")
         assert await client.read_line() == b""
@@ -431,11 +431,36 @@ def test_who_is_accepted_while_the_service_ends_is_told_too(turns: int, tmp_path
             for _ in range(turns):
                 await asyncio.sleep(0)
             async with asyncio.timeout(5):
-                listener.stop()
+                await listener.stop()
                 await sessions.drain(30)
                 await asyncio.gather(*hearing)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(come_late())
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("turns", range(5))
+def test_who_was_accepted_is_served_though_nobody_is_any_more(
+    turns: int, make_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    """Regression: asyncio dropped whom it had accepted in the very turn in which a worker began to retire."""
+
+    async def come_late() -> None:
+        async with listening(tmp_path) as (sock, sessions, listener):
+            with socket.create_connection(sock.getsockname()) as client:
+                client.setblocking(False)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await listener.stop()
+                await asyncio.sleep(0.01)
+                with contextlib.suppress(ConnectionResetError):  # it was not accepted, and others would have done so
+                    async with asyncio.timeout(10):
+                        greeting = await asyncio.get_running_loop().sock_recv(client, 1000)
+                    assert greeting.startswith(b"220 ")
+                    assert len(sessions._all) == 1
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
         runner.run(come_late())
 
 

@@ -155,7 +155,9 @@ async def test_a_recipient_is_forgotten_a_month_after_the_last_message(
 
     async def count_after(days: float, worker: QuotaTable) -> int:
         monkeypatch.setattr(time, "time", lambda: now + days * DAY)
+        assert not worker.knows(NEWCOMER, b"dave@test.example")
         await worker.meet(NEWCOMER, b"dave@test.example")
+        assert worker.knows(NEWCOMER, b"dave@test.example")
         return table.usages()[NEWCOMER.key].used(NEWCOMER.limits[0], time.time())
 
     assert await count_after(0, table) == 1

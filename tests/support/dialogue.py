@@ -87,8 +87,13 @@ class Transcript:
 
     @property
     def wanted(self) -> Settings:
-        """What its service's configuration is to have besides the defaults."""
-        return tomllib.loads(self.settings)
+        """What its service's configuration is to have besides the defaults.
+
+        Messages in transcripts are short, so they are completed only where a transcript is about that.
+        """
+        settings = tomllib.loads(self.settings)
+        settings.setdefault("policy", {}).setdefault("complete_header", False)
+        return settings
 
 
 def play(transcript: Transcript, server: Server, sink: Sink) -> None:

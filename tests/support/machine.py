@@ -85,7 +85,7 @@ class Machine:
 
     def command(self, *words: str) -> list[str]:
         """What runs a command in there."""
-        return ["nsenter", f"--target={self._first}", "--mount", "--pid", "--root", "--wd=/", *words]
+        return ["nsenter", f"--target={self._first}", "--mount", "--pid", "--root", "--wdns=/", *words]
 
     def run(self, *words: str) -> None:
         """Run a command until it ends, or has become a daemon."""

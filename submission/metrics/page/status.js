@@ -114,7 +114,7 @@ function show(status) {
   showNow(status);
   showCharts(status);
   showTable("failures", ["address", "failures", "refused until"], status.failures,
-    (row) => [row.address, row.failures.toFixed(0), moment(row.refused_until)], "none");
+    (row) => [row.address, row.failures.toFixed(0), moment(row.refused_until > status.time && row.refused_until)], "none");
   showTable("grants", ["address", "user", "server", "until"], status.grants,
     (row) => [row.address, row.user, row.server, moment(row.until)], "no grants");
   showTable("limits", ["who", "limit", "used"], status.limits,

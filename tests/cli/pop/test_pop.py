@@ -1,3 +1,4 @@
+import asyncio
 import csv
 import io
 import json
@@ -152,7 +153,7 @@ def test_report_says_who_still_needs_it(folder: Path, table: GrantTable) -> None
     )
     table.note_message("moved@example.com")
     table.note_message("needs@example.com")
-    table.note_authentication("moved@example.com")
+    asyncio.run(table.note_authentication("moved@example.com"))
     assert [row[:2] for row in rows(run(folder, "report"))] == [
         ["moved@example.com", "no, authenticates"],
         ["needs@example.com", "yes"],
