@@ -11,7 +11,7 @@ SECRET = b"Gr\xc3\xbcn-42!"
 
 def finds(secret: bytes, *pieces: bytes) -> bool:
     finder = SecretFinder(secret)
-    return any([finder.feed(piece) for piece in pieces])
+    return any(finder.feed(piece) for piece in pieces)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60), st.data())
