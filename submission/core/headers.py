@@ -76,9 +76,9 @@ def date(when: datetime) -> bytes:
     return f"Date: {_date(when, when.utcoffset())}\r\n".encode()
 
 
-def message_id(when: datetime, hostname: str) -> bytes:
-    """The Message-ID field of a message that has none, with its CRLF: no other has it (RFC 5322 section 3.6.4)."""
-    return f"Message-ID: <{when:%Y%m%d%H%M%S}.{secrets.token_hex(8)}@{hostname}>\r\n".encode()
+def message_id(hostname: str) -> bytes:
+    """The Message-ID field of a message that has none, with its CRLF; like no other (RFC 5322 section 3.6.4)."""
+    return f"Message-ID: <{secrets.token_hex(12)}@{hostname}>\r\n".encode()
 
 
 @lru_cache(maxsize=1)  # many messages fall into one second; the same moment in two zones is equal, but not written so

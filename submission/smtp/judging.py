@@ -143,5 +143,5 @@ class JudgedMessage:
             return b""
         added = b"" if b"date" in block.names else headers.date(self._when)
         if b"message-id" not in block.names:
-            added += headers.message_id(self._when, self._judge.hostname)
+            added += headers.message_id(self._judge.hostname)
         return added

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission.core.headers import Client, Hop, received
+from submission.core.headers import Client, Hop, date, message_id, received
 
 WHEN = datetime(2026, 11, 21, 10, 0, 0, tzinfo=timezone(timedelta(hours=1)))
 HOP = Hop("mail.example.com", True, "TLSv1.3", "TLS_AES_256_GCM_SHA384", True, False, "0123456789ab.1")
@@ -22,6 +22,13 @@ def test_the_client_is_hidden() -> None:
         b"Received: by mail.example.com with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"
         b"\tid 0123456789ab.1; Sat, 21 Nov 2026 10:00:00 +0100\r\n"
     )
+
+
+def test_what_a_message_lacks() -> None:
+    assert date(WHEN) == b"Date: Sat, 21 Nov 2026 10:00:00 +0100\r\n"
+    ids = {message_id("mail.example.com") for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(rb"Message-ID: <[0-9a-f]{24}@mail\.example\.com>\r\n", each) for each in ids)
 
 
 def test_the_client_is_shown() -> None:

@@ -1,6 +1,7 @@
 """The socketmap, asked by a client of ours octet by octet, and by a real sendmail."""
 
 import asyncio
+import contextlib
 import smtplib
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -47,6 +48,10 @@ async def test_the_socket_s_path_stays_for_the_next_to_answer(tmp_path: Path) ->
             writer.close()
             await asyncio.gather(writer.wait_closed(), return_exceptions=True)
             assert path.is_socket()
+            assert await read_to_the_end(reader) == b""
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def read_to_the_end(reader: asyncio.StreamReader) -> bytes:
