@@ -6,10 +6,7 @@ from submission.config import ConfigError, load
 from submission.config.settings import Settings
 from submission.core.addresses import Login
 
-LISTEN = (
-    'hostname = "mail.example.com"\n[[listen]]\naddress = "127.0.0.1:587"\ntls = "none"\n'
-    '[auth]\nrealm = "example.com"\n'
-)
+LISTEN = '[[listen]]\naddress = "127.0.0.1:587"\ntls = "none"\n[auth]\nrealm = "example.com"\n'
 
 
 def read(folder: Path, text: str) -> Settings:
