@@ -35,7 +35,7 @@ def settings(folder: Path, mail_log: MailLog) -> Settings:
     return {
         "pop_before_smtp": {
             "enabled": True,
-            "logs": [f"{folder}/logs/*.log"],
+            "logs": [f"{folder}/logs/*.log", f"syslog:{folder}/socket"],
             "formats": ["dovecot"],
             "shared": ["198.51.100.64/26"],
             "deny": ["203.0.113.0/24"],
@@ -238,6 +238,23 @@ def test_a_reload_loses_no_login_and_counts_none_twice(server: Server, mail_log:
     mail_log.log_in("eve", EVE)
     wait_until(lambda: granted(server, EVE))
     assert logins(server) == count + 1
+
+
+def test_what_is_sent_to_the_syslog_socket_waits_for_whoever_reads_it(server: Server, folder: Path) -> None:
+    def send(count: int) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            for _ in range(count):
+                sock.sendto(b"<22>" + login_line("joe", JOE).encode(), f"{folder}/socket")
+
+    follower = attendant(server)
+    os.kill(follower, signal.SIGSTOP)
+    send(5)  # the kernel holds ten, unless told otherwise
+    os.kill(follower, signal.SIGKILL)
+    wait_until(lambda: logins(server) == 5)
+    send(5)
+    assert reload(server).stdout == "ok\n"
+    send(5)
+    wait_until(lambda: logins(server) == 15)
 
 
 def find_follower(server: Server) -> int | None:
