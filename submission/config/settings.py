@@ -269,6 +269,8 @@ class Metrics(Table):
     address: MetricsAddress = TcpAddress("127.0.0.1", 9587)
     token_file: OptionalPath = None
     """Holds what has to be shown to read them; may be missing where only this host can ask."""
+    client_config: bool = False
+    """Whether mail programs are answered there, too, which ask how they are to be set up; without a token."""
 
 
 class Settings(Table):

@@ -8,7 +8,8 @@ nobody (admission.py).
 The table is bounded: when it is full, the grant that would have ended first makes room. Expired grants leave in the
 order of their ends, a few steps for each that is due; the table is never looked through.
 
-Time is seconds since the epoch, for a grant outlives a restart.
+Time is seconds since the epoch, for a grant outlives a restart. A clock that was years ahead until it was set right has
+made grants that would end years from now: one whose login is yet to come is not good.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 MAX_GRANTS = 100_000
 MAX_USERS = 64
 """Grants of one address; the latest logins stay."""
+SKEW = 3600.0
+"""Seconds that a grant's login may be ahead of us, as when a clock is set back a little."""
 _SLACK = 1000
 """Outdated entries that the order of ends may hold beside as many as there are grants."""
 
@@ -36,6 +39,10 @@ class Grant:
     last: float
     until: float
     logins: int = 1
+
+    def is_good(self, now: float) -> bool:
+        """Whether its address may send."""
+        return self.last - SKEW <= now < self.until
 
     def renewed(self, later: Grant) -> Grant:
         """What it becomes by one more login of the same user from the same address."""
@@ -73,7 +80,7 @@ class Grants:
     def find(self, address: str, now: float) -> Grant | None:
         """The grant of the user who logged in last from this address, if any is good now."""
         for grant in reversed(self._of_address.get(address, ())):
-            if grant.until > now:
+            if grant.is_good(now):
                 return grant
         return None
 

@@ -1,7 +1,8 @@
 """An HTTP server with bounds: one request a connection, a few connections, little time and small headers.
 
 h11 knows the protocol and does no input or output of its own; what is here are the connections and their limits. A
-request's body is never read: nothing here can be changed by anybody.
+request's body is of no interest: nothing here can be changed by anybody. It is read, if it is small, for who still
+sends would lose the answer.
 """
 
 from __future__ import annotations
@@ -96,10 +97,7 @@ class HttpServer:
             return _encode(connection, Response(error.error_status_hint, b"This is no request.\n"))
         if request is None:
             return b""
-        if request.method not in ("GET", "HEAD"):
-            response = Response(HTTPStatus.METHOD_NOT_ALLOWED, b"GET or HEAD.\n", fields={"Allow": "GET, HEAD"})
-        else:
-            response = await self._try_to_answer(request)
+        response = await self._try_to_answer(request)
         return _encode(connection, response, has_body=request.method != "HEAD")
 
     async def _try_to_answer(self, request: Request) -> Response:
@@ -120,7 +118,20 @@ async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> Req
     for name, value in event.headers:
         fields.setdefault(name.decode("ascii"), value.decode("latin-1"))
     path = event.target.decode("ascii").partition("?")[0]
+    await _skip_body(connection, reader)
     return Request(event.method.decode("ascii"), path, fields)
+
+
+async def _skip_body(connection: h11.Connection, reader: asyncio.StreamReader) -> None:
+    """Read what is left of the request, as far as it isn't larger than one may be."""
+    size = 0
+    while size <= MAX_REQUEST and type(event := connection.next_event()) is not h11.EndOfMessage:
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(READ))
+        elif isinstance(event, h11.Data):
+            size += len(event.data)
+        else:
+            return
 
 
 def _encode(connection: h11.Connection, response: Response, *, has_body: bool = True) -> bytes:

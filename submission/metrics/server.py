@@ -18,6 +18,7 @@ from pathlib import Path
 
 from submission import logs
 from submission.config.settings import Metrics, Settings
+from submission.metrics.autoconfiguration import make_documents
 from submission.metrics.health import Health
 from submission.metrics.http import HttpServer, Response
 from submission.metrics.site import Site, read_files
@@ -76,7 +77,7 @@ class MetricsServer:
 
     def __init__(self, access: Access, settings: Settings, sources: Sources) -> None:
         self.sources = sources
-        site = Site(sources, Health(settings, sources.tls), access.files, access.token)
+        site = Site(sources, Health(settings, sources.tls), access.files, make_documents(settings), access.token)
         self._http = HttpServer(access.sock, site.answer)
         self._sampling: asyncio.Task[None] | None = None
 

@@ -5,6 +5,8 @@
     /metrics        the counters, for Prometheus
     /healthz        200 while all is well, 503 otherwise, and a line for each that was looked at
 
+and what mail programs ask for, if that is wanted (autoconfiguration.py), which is for everybody.
+
 Nothing can be changed here. Whoever shows the token may read, as a bearer's (RFC 6750) or as the password of any name,
 which browsers ask for. Without a token the port is a loopback one (settings.py), and a page of another site must not
 read it through the browser of somebody here: the name that was asked for has to be an address, or localhost, for no
@@ -61,8 +63,15 @@ def read_files() -> dict[str, Response]:
 class Site:
     """Answers requests."""
 
-    def __init__(self, sources: Sources, health: Health, files: Mapping[str, Response], token: str = "") -> None:
-        """`files` are those of the page, by path; an empty token is none."""
+    def __init__(
+        self,
+        sources: Sources,
+        health: Health,
+        files: Mapping[str, Response],
+        documents: Mapping[str, Response],
+        token: str = "",
+    ) -> None:
+        """`files` are those of the page, `documents` those for everybody, by path; an empty token is none."""
         self._sources = sources
         self._health = health
         self._token = token
@@ -72,17 +81,23 @@ class Site:
             "/healthz": self._healthz,
         }
         self._files = files
+        self._documents = documents
 
     async def answer(self, request: Request) -> Response:
         """What a request gets."""
-        response = self._refuse(request.fields)
+        response = self._documents.get(request.path.lower())
+        if response is None:
+            response = self._refuse(request)
         if response is None and request.path in self._pages:
             response = await self._pages[request.path]()
         if response is None:
             response = self._files.get(request.path, Response(HTTPStatus.NOT_FOUND, b"There is nothing.\n"))
         return replace(response, fields={**_POLICY, **response.fields})
 
-    def _refuse(self, fields: Mapping[str, str]) -> Response | None:
+    def _refuse(self, request: Request) -> Response | None:
+        fields = request.fields
+        if request.method not in ("GET", "HEAD"):
+            return Response(HTTPStatus.METHOD_NOT_ALLOWED, b"GET or HEAD.\n", fields={"Allow": "GET, HEAD"})
         if self._token:
             if _shows(self._token, fields.get("authorization", "")):
                 return None

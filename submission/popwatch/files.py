@@ -67,7 +67,7 @@ class LogFile:
                 self._complain(f"{type(error).__name__}")
                 self._drop(file)
                 continue
-            if lines:
+            if lines is not None:  # perhaps none, of an endless line: others have their turn, and there is a new place
                 self._remember(file.first)
                 return Batch(str(self._path), lines, self._position(), self._is_live, file.written)
             if file is not self._files[-1] and self._is_over(file):
@@ -75,7 +75,7 @@ class LogFile:
             if earlier is not None and file.offset:
                 earlier.leaves_rest = False  # not for any other
             earlier = file
-        self._is_live = True  # whatever comes from now on was written after we had all
+        self._is_live = bool(self._files)  # whatever comes from now on was written after we had all
         return None
 
     def close(self) -> None:

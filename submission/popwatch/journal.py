@@ -49,7 +49,8 @@ class Journal:
                 if isinstance(entry, dict) and isinstance(entry.get("__CURSOR"), str):
                     self._cursor = entry["__CURSOR"]
                     entries.append(entry)
-        return Batch("journal", entries, self._cursor) if entries else None
+        # Each has journald's own word on when it was, and one that comes now may be of long ago.
+        return Batch("journal", entries, self._cursor, is_live=False) if entries else None
 
     def close(self) -> None:
         """End it."""

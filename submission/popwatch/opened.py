@@ -9,10 +9,12 @@ Prints tell files apart whose lines are much the same, so they are of several li
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
 import lzma
 import os
+import stat
 import time
 import zlib
 from collections.abc import Callable
@@ -90,10 +92,13 @@ class OpenFile:
     """A file that is open, and how far it was read. Compressed ones are read as if they weren't.
 
     One that `leaves_rest` may be the copy of a file that was cut off: if it ends in half a line, the rest of that is
-    where the next file starts.
+    where the next file starts. What is no regular file raises OSError: opening a pipe would wait for its writer, and a
+    device has no end.
     """
 
     def __init__(self, path: Path, leaves_rest: bool = False) -> None:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file")
         opener = _OPENERS.get(path.suffix)
         self._file: IO[bytes] = opener(path) if opener else path.open("rb", buffering=0)
         self.is_plain = opener is None
@@ -138,28 +143,25 @@ class OpenFile:
         self.offset, self.before, self._half = 0, b"", b""
         self._is_skipping = is_rest
 
-    def lines(self, is_after_torn: bool = False) -> list[bytes]:
-        """The next whole lines; none if there are none. Raises what is UNREADABLE.
+    def lines(self, is_after_torn: bool = False) -> list[bytes] | None:
+        """The whole lines of the next octets; None if there are none of these. Raises what is UNREADABLE.
 
         The first line of a file `is_after_torn`, whose start may have the rest of another file's last, is left out.
         """
-        while True:
-            self._file.seek(self.offset)
-            data = self._file.read(MAX_READ) or b""
-            end = data.rfind(b"\n") + 1
-            if not end and len(data) <= MAX_LINE:
-                self._half = data
-                return []
-            self._half = data[end:] if end else b""
-            is_rest = self._is_skipping or (is_after_torn and not self.offset)
-            self._advance(data[:end] if end else data)  # without an end it is no line that we could want
-            lines = data[: end - 1].split(b"\n") if end else []
-            if is_rest:
-                del lines[:1]
-            self._is_skipping = not end
-            lines = [line for line in lines if len(line) <= MAX_LINE]
-            if lines:
-                return lines
+        self._file.seek(self.offset)
+        data = self._file.read(MAX_READ) or b""
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) <= MAX_LINE:
+            self._half = data
+            return None
+        self._half = data[end:] if end else b""
+        is_rest = self._is_skipping or (is_after_torn and not self.offset)
+        self._advance(data[:end] if end else data)  # without an end it is no line that we could want
+        lines = data[: end - 1].split(b"\n") if end else []
+        if is_rest:
+            del lines[:1]
+        self._is_skipping = not end
+        return [line for line in lines if len(line) <= MAX_LINE]
 
     def _advance(self, data: bytes) -> None:
         if not self.offset:

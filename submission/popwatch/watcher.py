@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,9 @@ INTERVAL = 0.1
 """Seconds between looks."""
 EXPAND_INTERVAL = 5.0
 """Seconds between looks for files that names with wildcards have come to mean."""
+
+_ROTATED = re.compile(r"(?:[.-](?:[0-9][0-9T_.-]*|old|bak))?(?:\.(?:gz|xz|bz2|zst))?\Z")
+"""What renaming puts behind a name."""
 
 
 class _Source(Protocol):
@@ -65,9 +69,18 @@ class Watcher:
             return
         self._expanded = now
         for pattern in self._patterns:
-            for path in expand(pattern):
-                if str(path) not in self._sources:
+            found = list(expand(pattern))
+            known = {*map(str, found), *self._sources, *self._positions}
+            for path in found:
+                is_meant = str(path) == pattern or not _is_rotated(str(path), known)
+                if is_meant and str(path) not in self._sources:
                     self._sources[str(path)] = LogFile(path, self._positions.get(str(path), ""))
+
+
+def _is_rotated(path: str, known: Container[str]) -> bool:
+    """Whether a name with wildcards has found what another that it found once was called before: that has read it."""
+    base = _ROTATED.sub("", path)
+    return base != path and base in known
 
 
 def syslog_address(log: str) -> Path | tuple[str, int]:

@@ -10,7 +10,8 @@ is ours stands in it between two marks, and only that is replaced:
     # END submission-proxy
 
 A key that is in other people's lines or in PATH.static isn't written again: the admin's word stands. Both files, and
-the database that makemap makes, appear whole, by rename; nothing is written where nothing changed. All of it blocks.
+the database that makemap makes, appear whole, by rename; nothing is written where nothing changed. What an admin wrote
+while makemap was busy is not overwritten. All of it blocks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -29,8 +30,8 @@ BEGIN = "# BEGIN submission-proxy: lines up to END are replaced, put your own ou
 END = "# END submission-proxy\n"
 MAX_FILE = 64 << 20
 """Octets of a file that is read."""
-PATIENCE = 60.0
-"""Seconds that makemap may take."""
+PATIENCE = 15.0
+"""Seconds that makemap may take: twice as many are less than the service may take to stop."""
 
 _BLOCK = re.compile(r"^# BEGIN submission-proxy.*?^# END submission-proxy[^\n]*\n?", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"^# (BEGIN|END) submission-proxy", re.MULTILINE)
@@ -73,11 +74,18 @@ def write_access_map(path: Path, addresses: Iterable[str]) -> bool:
         before = _read(path)
         text = merge(before or "", _read(static) or "", static.name, addresses)
         database = path.with_name(f"{path.name}.db")
-        if text == before and database.exists():
+        if text == before and _is_made_of(database, path):
             return False
-        with _replacing(path) as temporary:
-            temporary.write_text(text, "utf-8", "surrogateescape")
-            _make_map(temporary, database)
+        with ExitStack() as cleaning:
+            with _replacing(path) as temporary:
+                temporary.write_text(text, "utf-8", "surrogateescape")
+                made = temporary.with_name(f"{temporary.name}.db")
+                cleaning.callback(made.unlink, missing_ok=True)
+                _make_map(temporary, made)
+                _adopt(database, made)
+                if _read(path) != before:
+                    raise MapError("was changed by somebody else meanwhile")
+            made.replace(database)  # last: if it doesn't come to this, it is older than the text, and is made again
     return True
 
 
@@ -112,29 +120,33 @@ def find_makemap() -> str | None:
     return shutil.which("makemap", path=os.pathsep.join((os.environ.get("PATH", ""), *_MAKEMAP)))
 
 
-def _make_map(source: Path, database: Path) -> None:
-    """Make the database beside, and put it into its place. Raises MapError."""
+def _is_made_of(database: Path, source: Path) -> bool:
+    """Whether it is no older than the text that it is of."""
+    try:
+        return database.stat().st_mtime_ns >= source.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+
+
+def _make_map(source: Path, made: Path) -> None:
+    """Make the database of a text. Raises MapError."""
     program = find_makemap()
     if program is None:
         raise MapError("needs makemap, which is sendmail's and isn't here")
-    made = source.with_name(f"{source.name}.db")
     try:
         with source.open("rb") as lines:
             result = subprocess.run(  # noqa: S603 - the program is sendmail's, the name is ours
-                [program, "hash", str(source)], stdin=lines, capture_output=True, timeout=PATIENCE, check=False
+                [program, "hash", str(made.with_suffix(""))],
+                stdin=lines,
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
             )
-        if result.returncode or not made.exists():
-            said = result.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise MapError(f"makemap failed: {said[-1] if said else result.returncode}")
-        if database.exists():
-            _copy_owner(database, made)
-        else:
-            made.chmod(_MODE)
-        made.replace(database)
     except subprocess.TimeoutExpired:
         raise MapError(f"makemap took more than {PATIENCE:.0f} s") from None
-    finally:
-        made.unlink(missing_ok=True)
+    if result.returncode or not made.exists():
+        said = result.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise MapError(f"makemap failed: {said[-1] if said else result.returncode}")
 
 
 def _read(path: Path) -> str | None:
@@ -157,10 +169,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        if path.exists():
-            _copy_owner(path, temporary)
-        else:
-            temporary.chmod(_MODE)
+        _adopt(path, temporary)
         os.fsync(descriptor)
         temporary.replace(path)
     finally:
@@ -168,7 +177,11 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _copy_owner(old: Path, new: Path) -> None:
+def _adopt(old: Path, new: Path) -> None:
+    """Give a new file the owner and mode of the one that it replaces, if there is one."""
+    if not old.exists():
+        new.chmod(_MODE)
+        return
     status = old.stat()
     if os.geteuid() == 0:
         os.chown(new, status.st_uid, status.st_gid)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import sys
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Any, cast
@@ -46,8 +47,13 @@ class SocketMap:
     async def start(self) -> None:
         """Accept from now on."""
         loop = asyncio.get_running_loop()
-        create: Any = loop.create_unix_server if self._sock.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(lambda: _Connection(self._find, self._connections), sock=self._sock)
+        create: Any = loop.create_server
+        options: dict[str, object] = {"sock": self._sock}
+        if self._sock.family == socket.AF_UNIX:
+            create = loop.create_unix_server
+            if sys.version_info >= (3, 13):
+                options["cleanup_socket"] = False  # the path is our successor's, too
+        self._server = await create(lambda: _Connection(self._find, self._connections), **options)
 
     def close(self) -> None:
         """Stop accepting, and end every connection."""

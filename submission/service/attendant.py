@@ -2,7 +2,8 @@
 
 Logs are followed in a thread (logins.py), for that reads files and writes to the state; the event loop answers sendmail
 and has its files written (publishing.py). When it dies, another goes on where it was: the workers read what is kept.
-At a reload two of them are there for a moment; the new one follows the logs when the old one has ended.
+At a reload two of them are there for a moment; the new one follows the logs, and writes files, when the old one has
+ended.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from submission.config.settings import Settings
+from submission.config.settings import Sendmail, Settings
 from submission.credentials.store import StoreUnavailableError
 from submission.sendmail.socketmap import SocketMap
 from submission.service.errors import StartError
 from submission.service.logins import LoginFollower
+from submission.service.maps import Maps
 from submission.service.orders import Orders, heed
-from submission.service.publishing import Publisher
+from submission.service.publishing import RETRY, Publisher
 from submission.service.renewal import catch_up, watch
 from submission.service.station import Station
 from submission.service.turn import Turn
@@ -29,10 +31,14 @@ from submission.state import State, StateUnavailableError
 from submission.state.grants import GrantTable
 from submission.state.sqlite import SqliteState
 
+LOCK = "attendant.lock"
+
 
 def is_needed(inheritance: Inheritance) -> bool:
     """Whether there is anything to do."""
-    return inheritance.settings.pop_before_smtp.enabled or bool(inheritance.monitoring.sockets)
+    settings = inheritance.settings
+    is_enabled, has_visitors = settings.pop_before_smtp.enabled, bool(inheritance.monitoring.sockets)
+    return is_enabled or has_visitors or Maps(Sendmail(), settings.state_dir).are_left
 
 
 def attend(station: Station, inheritance: Inheritance) -> None:
@@ -55,8 +61,7 @@ async def _attend(station: Station, inheritance: Inheritance) -> None:
         if settings.pop_before_smtp.enabled:
             await _keep_grants(station, inheritance, state, orders)
         else:
-            station.announce()
-            await _wait(orders)
+            await _clear_maps(station, settings, orders)
     finally:
         if server is not None:
             server.close()
@@ -71,13 +76,34 @@ async def _wait(orders: Orders, *tasks: asyncio.Task[None]) -> None:
     end.cancel()
 
 
+async def _clear_maps(station: Station, settings: Settings, orders: Orders) -> None:
+    """Take out of sendmail's files what was there when the configuration was another, and wait for the end."""
+    over = threading.Event()
+    with _translated():
+        maps, turn = Maps(Sendmail(), settings.state_dir), Turn(settings.state_dir / LOCK)
+
+    def clear() -> None:
+        try:
+            while turn.wait(over) and not maps.write({}):
+                over.wait(RETRY)
+        finally:
+            turn.leave()
+
+    clearing = asyncio.get_running_loop().create_task(asyncio.to_thread(clear))
+    station.announce()
+    await _wait(orders)
+    over.set()
+    await clearing
+
+
 async def _keep_grants(station: Station, inheritance: Inheritance, state: State, orders: Orders) -> None:
     """Follow the logs, and have sendmail know what follows from them, until told to end. Raises StartError."""
     settings = inheritance.settings
     with _translated():
         table = GrantTable(state)
         following = _Following(settings, table)
-    publisher = Publisher(settings.pop_before_smtp.sendmail, table, open_admissions(settings, table))
+    maps = Maps(settings.pop_before_smtp.sendmail, settings.state_dir)
+    publisher = Publisher(maps, table, open_admissions(settings, table), lambda: following.has_turn)
     await publisher.look()
     socketmap = SocketMap(inheritance.socketmap, publisher.find) if inheritance.socketmap is not None else None
     if socketmap is not None:
@@ -88,12 +114,17 @@ async def _keep_grants(station: Station, inheritance: Inheritance, state: State,
     await _wait(orders, reading, publishing)
     if socketmap is not None:
         socketmap.close()
-    following.stop()
+    fault = publishing.exception() if publishing.done() else None
     publishing.cancel()
     await asyncio.gather(publishing, return_exceptions=True)
     if orders.stop.is_set():
         await publisher.withdraw()
+    else:
+        await publisher.settle()  # before another has the turn
+    following.stop()
     await reading
+    if fault is not None:
+        raise fault
 
 
 class _Following:
@@ -104,13 +135,15 @@ class _Following:
         self._settings = settings
         self._table = table
         self._over = threading.Event()
-        self._turn = Turn(settings.state_dir / "attendant.lock")
-        self._follower = self._open() if self._turn.take() else None
+        self._turn = Turn(settings.state_dir / LOCK)
+        self.has_turn = self._turn.take()
+        self._follower = self._open() if self.has_turn else None
 
     def run(self) -> None:
         """Follow until `stop`. Blocks."""
         try:
             if self._follower is None and self._turn.wait(self._over):
+                self.has_turn = True
                 with _translated():
                     self._follower = self._open()
             if self._follower is not None:

@@ -86,7 +86,10 @@ class LoginFollower:
 
 def _when(login: PopLogin, batch: Batch) -> float:
     """When it was by its line, or by the file that this is in; a time without a zone is of the local one."""
-    return login.time.timestamp() if login.time is not None else batch.when
+    try:
+        return login.time.timestamp() if login.time is not None else batch.when
+    except (ValueError, OverflowError):  # in the year 1, of which there is no local time
+        return 0.0
 
 
 def _log(grant: Grant) -> None:

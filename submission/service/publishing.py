@@ -8,12 +8,11 @@ nobody would take out of them what ends later.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from submission import logs
-from submission.config.settings import Sendmail
 from submission.core.transaction import Via
-from submission.sendmail.files import MapError, write_access_map, write_text_map
+from submission.service.maps import Maps
 from submission.smtp.admission import Admissions
 from submission.state import StateUnavailableError
 from submission.state.grants import GrantTable
@@ -27,8 +26,10 @@ WRITE, RETRY = 1.0, 30.0
 class Publisher:
     """Keeps what sendmail sees current."""
 
-    def __init__(self, settings: Sendmail, table: GrantTable, admissions: Admissions) -> None:
-        self._settings = settings
+    def __init__(self, maps: Maps, table: GrantTable, admissions: Admissions, may_write: Callable[[], bool]) -> None:
+        """`may_write` tells whether the files are ours to write: those of an earlier crew may still do so."""
+        self._maps = maps
+        self._may_write = may_write
         self._table = table
         self._admissions = admissions
         self._trouble: StateUnavailableError | None = None
@@ -46,14 +47,23 @@ class Publisher:
 
     async def run(self) -> None:
         """Keep current until cancelled."""
+        naming = asyncio.get_running_loop().create_task(self._look_up())
+        try:
+            while True:
+                await self.look()
+                logs.flush()
+                await asyncio.sleep(LOOK)
+        finally:
+            naming.cancel()
+
+    async def _look_up(self) -> None:
+        """Know the addresses of static hosts; DNS may take its time, and grants don't wait for it."""
         while True:
-            await self.look()
-            logs.flush()
+            await self._admissions.look_up()
             await asyncio.sleep(LOOK)
 
     async def look(self) -> None:
         """See what has changed, and write it down."""
-        await self._admissions.look_up()
         try:
             await self._table.catch_up()
         except StateUnavailableError as error:
@@ -63,7 +73,8 @@ class Publisher:
             return
         self._trouble = None
         now = asyncio.get_running_loop().time()
-        if self._has_files and self._table.changes != self._written and now >= self._due:
+        is_due = self._table.changes != self._written and now >= self._due
+        if is_due and (self._maps.are_wanted or self._written < 0) and self._may_write():
             self._due = now + WRITE
             changes = self._table.changes
             if await asyncio.to_thread(self._write_all):
@@ -73,11 +84,11 @@ class Publisher:
 
     async def withdraw(self) -> None:
         """Leave no grant in the files."""
-        await asyncio.to_thread(self._write, {})
+        await asyncio.to_thread(self._maps.write, {})
 
-    @property
-    def _has_files(self) -> bool:
-        return self._settings.text_map is not None or self._settings.access_map is not None
+    async def settle(self) -> None:
+        """Wait until a file that is being written is."""
+        await asyncio.to_thread(self._maps.wait)
 
     def _write_all(self) -> bool:
         users = {}
@@ -85,16 +96,4 @@ class Publisher:
             identity = self._admissions.recall(address)
             if identity is not None and identity.via is Via.POP and identity.user:
                 users[address] = identity.user
-        return self._write(users)
-
-    def _write(self, users: Mapping[str, str]) -> bool:
-        """Write what is wanted of the files; whether all of it could be."""
-        try:
-            if self._settings.text_map is not None:
-                write_text_map(self._settings.text_map, users)
-            if self._settings.access_map is not None:
-                write_access_map(self._settings.access_map, users)
-        except MapError as error:
-            logs.event("map-failed", reason=str(error))
-            return False
-        return True
+        return self._maps.write(users)

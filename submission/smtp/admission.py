@@ -38,6 +38,7 @@ class Admissions:
         self._names = dict.fromkeys(names, frozenset[Network]())
         self._due = 0.0
         self._noting: set[asyncio.Task[None]] = set()
+        self._order = asyncio.Lock()
 
     async def identify(self, address: str) -> Identity | None:
         """As whom a client may send that didn't authenticate, None where it may not. Raises StateUnavailableError."""
@@ -83,9 +84,16 @@ class Admissions:
         await asyncio.gather(*self._noting)
 
     def _note(self, noting: Awaitable[None]) -> None:
-        task = asyncio.get_running_loop().create_task(_logged(noting))
+        task = asyncio.get_running_loop().create_task(self._write(noting))
         self._noting.add(task)
         task.add_done_callback(self._noting.discard)
+
+    async def _write(self, noting: Awaitable[None]) -> None:
+        async with self._order:  # where one has to wait, it needs one thread, not all of them
+            try:
+                await noting
+            except StateUnavailableError as error:
+                logs.failure("state-unavailable", error)
 
 
 def open_admissions(settings: Settings, table: GrantTable) -> Admissions:
@@ -111,10 +119,3 @@ def find_admission(settings: Settings) -> Admission:
 def _addresses(name: str) -> frozenset[Network]:
     found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
     return frozenset(ip_network(ip_address(each)) for each in found)
-
-
-async def _logged(noting: Awaitable[None]) -> None:
-    try:
-        await noting
-    except StateUnavailableError as error:
-        logs.failure("state-unavailable", error)

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 
-from submission.core.grants import MAX_GRANTS, Grant, Grants
-from submission.state import Entry, State, Transaction
+from submission import logs
+from submission.core.grants import MAX_GRANTS, SKEW, Grant, Grants
+from submission.state import Entry, State, StateUnavailableError, Transaction
 from submission.state.copies import Copy
 
 GRANT, POSITION, RELIANCE = "grant", "position", "reliance"
@@ -90,17 +92,24 @@ class GrantTable:
         self._copy.read()
         now = time.time()
         with self._copy.lock:
-            return [grant for grant in self._grants if grant.until > now]
+            return [grant for grant in self._grants if grant.is_good(now)]
 
     def record(self, logins: Iterable[Grant], positions: Mapping[str, str] | None = None) -> list[Grant]:
-        """Store what logins give, and how far the logs were read, in one step; what the table then has. Blocks."""
-        earned = _merge(logins)
+        """Store what logins give, and how far the logs were read, in one step; what the table then has. Blocks.
+
+        What is raised says that nothing was stored, so that whoever tries again counts no login twice.
+        """
+        earned, now = _merge(logins), time.time()
+        if not earned and not positions:
+            return []
 
         def change(transaction: Transaction) -> list[Grant]:
             stored = []
             for key, grant in earned.items():
                 entry = transaction.get(GRANT, key)
                 earlier = _decode(entry) if entry is not None else None
+                if earlier is not None and earlier.last > now + SKEW:  # by a clock that was wrong
+                    earlier = None
                 # One that has ended tells since when, but is no reason to hand anything on.
                 current = earlier.renewed(grant) if earlier is not None else grant
                 transaction.put(GRANT, _encode(current))
@@ -111,7 +120,10 @@ class GrantTable:
             return stored
 
         stored = self._state.change(change)
-        self._make_room()
+        try:
+            self._make_room()
+        except StateUnavailableError as error:  # there will be another time; the grants are stored
+            logs.failure("state-unavailable", error)
         return stored
 
     def remove(self, grants: Iterable[Grant]) -> None:
@@ -245,6 +257,7 @@ def _decode(entry: Entry) -> Grant | None:
     address, _, user = entry.key.partition(" ")
     try:
         protocol, server, first, last, logins = json.loads(entry.value)
-        return Grant(address, user, str(protocol), str(server), float(first), float(last), entry.until, int(logins))
+        words = sys.intern(str(protocol)), sys.intern(str(server))  # the same in a hundred thousand grants
+        return Grant(address, user, *words, float(first), float(last), entry.until, int(logins))
     except (ValueError, TypeError):
         return None

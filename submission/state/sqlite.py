@@ -46,30 +46,29 @@ class SqliteState:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
-        self._lock = threading.Lock()
-        self._file: tuple[int, int] | None = None
-        self._connection: sqlite3.Connection | None = None
-        with _translated(path):
-            self._current()
+        # Whoever reads doesn't wait for one of us who waits for another process's transaction.
+        self._writing, self._reading = _Connection(path), _Connection(path)
+        for each in (self._writing, self._reading):
+            with each.borrowed():  # opening may write, too
+                pass
 
     def change(self, change: Callable[[Transaction], T]) -> T:
         """Change entries in one transaction, which begins with the lock on writing."""
-        with self._lock, _translated(self._path):
-            connection = self._current()
+        with self._writing.borrowed() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 (revision,) = connection.execute("UPDATE revision SET number = number + 1 RETURNING number").fetchone()
                 result = change(_SqliteTransaction(connection, revision))
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite itself gives up where the disk is full
+                    connection.execute("ROLLBACK")
                 raise
             return result
 
     def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
         """The revision of now, and what changed since another."""
-        with self._lock, _translated(self._path):
-            connection = self._current()
+        with self._reading.borrowed() as connection:
             connection.execute("BEGIN")
             try:
                 revision = Revision(*connection.execute("SELECT making, number FROM revision").fetchone())
@@ -79,12 +78,13 @@ class SqliteState:
                 )
                 return revision, [Entry(*row) for row in rows]
             finally:
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     def sweep(self, now: float) -> None:
         """Drop what has ended, and what was removed once that is noticed: an index finds it."""
-        with self._lock, _translated(self._path):
-            self._current().execute(
+        with self._writing.borrowed() as connection:
+            connection.execute(
                 "DELETE FROM entries WHERE until < ? AND (value <> '' OR until < ?)", (now, now - NOTICED)
             )
 
@@ -103,11 +103,32 @@ class SqliteState:
 
     def close(self) -> None:
         """Close the file."""
+        self._writing.close()
+        self._reading.close()
+
+
+class _Connection:
+    """A connection to the file that a path names, for one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file: tuple[int, int] | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    @contextlib.contextmanager
+    def borrowed(self) -> Iterator[sqlite3.Connection]:
+        """Have it. Raises StateUnavailableError, also in place of what is raised of the file meanwhile."""
+        with self._lock, _translated(self._path):
+            yield self._current()
+
+    def close(self) -> None:
+        """Close it."""
         with self._lock:
             self._forget()
 
     def _current(self) -> sqlite3.Connection:
-        """The connection to the file that the path names now: somebody may have removed or replaced it."""
+        """That to the file of now: somebody may have removed or replaced it."""
         if self._connection is not None and _identify(self._path) == self._file:
             return self._connection
         self._forget()

@@ -123,7 +123,7 @@ def test_defaults(tmp_path: Path) -> None:
             "sendmail": {"socketmap": "", "text_map": "", "access_map": ""},
         },
         "log": {"format": "logfmt", "syslog": ""},
-        "metrics": {"address": "127.0.0.1:9587", "token_file": ""},
+        "metrics": {"address": "127.0.0.1:9587", "token_file": "", "client_config": False},
     }
 
 

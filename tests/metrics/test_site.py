@@ -152,3 +152,10 @@ async def test_a_token_is_wanted_where_there_is_one(tmp_path: Path, path: str) -
         for value in (f"Bearer {TOKEN}", f"bearer {TOKEN}", f"Basic {basic}"):
             answered = await subject.get(path, {"Authorization": value, "Host": "mail.example.com"})
             assert answered.status == (503 if path == "/healthz" else 200), value
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+async def test_nothing_can_be_changed(tmp_path: Path, method: str) -> None:
+    async with monitored(tmp_path, relay()) as subject:
+        answered = await subject.get("/status.json", method=method)
+    assert (answered.status, answered.fields["allow"]) == (405, "get, head")

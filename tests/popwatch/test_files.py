@@ -348,11 +348,55 @@ def test_what_was_there_before_is_not_live_and_what_comes_is(path: Path) -> None
     log.close()
 
 
+def test_what_is_in_a_file_that_comes_late_is_not_live(path: Path) -> None:
+    log = LogFile(path)
+    assert log.read() is None
+    append(path, "of last week, on a disk that was not there yet")
+    batch = log.read()
+    assert batch is not None
+    assert batch.lines == []
+    batch = log.read()
+    assert batch is not None
+    assert not batch.is_live
+    log.close()
+
+
 def test_names_with_wildcards(tmp_path: Path) -> None:
     for name in ("a.log", "b.log", "c.txt"):
         (tmp_path / name).touch()
     assert list(expand(f"{tmp_path}/*.log")) == [tmp_path / "a.log", tmp_path / "b.log"]
     assert list(expand(f"{tmp_path}/nothing")) == [tmp_path / "nothing"]
+
+
+def test_what_is_no_file_is_told_once_and_waited_for_by_nobody(
+    path: Path, logged: Callable[[], list[dict[str, object]]]
+) -> None:
+    os.mkfifo(path)
+    log = LogFile(path)
+    assert [log.read(), log.read()] == [None, None]
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert [log.read(), log.read()] == [None, None]
+    assert [line["reason"] for line in logged()] == ["Not a regular file"]
+    path.unlink()
+    append(path, "one")
+    assert drain(log) == ["one"]
+    log.close()
+
+
+def test_of_a_line_without_an_end_a_bit_is_read_at_a_time(path: Path) -> None:
+    """A disk full of nothing would keep all other logs waiting, and the service from stopping."""
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    log = LogFile(path)
+    places = set()
+    for _ in range(5):
+        batch = log.read()
+        assert batch is not None
+        assert batch.lines == []
+        places.add(batch.position)
+    assert len(places) == 5
+    log.close()
 
 
 def test_a_file_that_may_not_be_read_is_told_once(path: Path, logged: Callable[[], list[dict[str, object]]]) -> None:

@@ -50,6 +50,7 @@ def test_entries_come_with_a_cursor_and_go_on_behind_it_when_journalctl_ends(
         seen += map(message, batch.lines)
     assert seen[:6] == [f"line {number}" for number in range(1, 7)]
     assert batch.position == f"c{len(seen)}"
+    assert not batch.is_live  # what is read after a rest was not written now
     source.close()
     assert asked.read_text().splitlines()[:3] == ["--since=-1h", "--after-cursor=c2", "--after-cursor=c4"]
     assert {line["event"] for line in logged()} == {"journal-lost"}

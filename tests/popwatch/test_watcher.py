@@ -1,3 +1,4 @@
+import os
 import socket
 import threading
 import time
@@ -43,3 +44,30 @@ def test_all_sources_are_heard_soon_and_a_restart_goes_on_behind(tmp_path: Path)
     assert seen[str(one)] == [b"fourth"]
     batches.close()
     watcher.close()
+
+
+def test_a_name_with_wildcards_that_finds_rotated_files_too_reads_them_once(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.write_text("one\n")
+    (tmp_path / "mail.log.1").write_text("of last week\n")
+    os.utime(tmp_path / "mail.log.1", (0, 0))
+    (tmp_path / "mail.err").write_text("an error\n")
+    positions: dict[str, str] = {}
+
+    def read_all() -> list[object]:
+        stop = threading.Event()
+        watcher = Watcher([f"{tmp_path}/mail*"], positions)
+        lines: list[object] = []
+        threading.Timer(0.5, stop.set).start()
+        for batch in watcher.batches(stop):
+            positions[batch.source] = batch.position
+            lines += batch.lines
+        watcher.close()
+        return sorted(lines)  # type: ignore[type-var]
+
+    assert read_all() == [b"an error", b"one"]
+    log.rename(tmp_path / "mail.log.2")
+    assert read_all() == []
+    log.write_text("two\n")
+    assert read_all() == [b"two"]
+    assert set(positions) == {str(log), str(tmp_path / "mail.err")}

@@ -84,6 +84,33 @@ def test_where_makemap_refuses_nothing_is_replaced(tmp_path: Path, makemap: None
     assert names(tmp_path) == ["access", "access.db", "access.static"]
 
 
+def test_a_database_that_is_older_than_its_text_is_made_again(tmp_path: Path, makemap: None) -> None:
+    """Somebody was killed in between: it may have grants that the text has not."""
+    path = tmp_path / "access"
+    database = path.with_name("access.db")
+    assert write_access_map(path, ["192.0.2.50"])
+    before = database.read_bytes()
+    assert write_access_map(path, [])
+    database.write_bytes(before)
+    os.utime(database, (0, 0))
+    assert write_access_map(path, [])
+    assert b"192.0.2.50" not in database.read_bytes()
+    assert not write_access_map(path, [])
+
+
+def test_what_an_admin_writes_while_makemap_is_busy_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    path, program = tmp_path / "access", tmp_path / "bin" / "makemap"
+    program.write_text(f'#!/bin/sh\necho "10.0.0.1\tREJECT" >{path}\nwhile read line; do echo; done >"$2.db"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    with pytest.raises(MapError, match="somebody else"):
+        write_access_map(path, ["192.0.2.50"])
+    assert path.read_text().startswith("10.0.0.1")
+    assert "192.0.2.50" not in path.read_text()
+    assert names(tmp_path) == ["access", "bin"]
+
+
 def test_without_makemap_the_admin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("submission.sendmail.files._MAKEMAP", ())

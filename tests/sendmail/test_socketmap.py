@@ -1,6 +1,7 @@
 """The socketmap, asked by a client of ours octet by octet, and by a real sendmail."""
 
 import asyncio
+import contextlib
 import smtplib
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -29,6 +30,25 @@ async def asking(find: socketmap.Find = TABLE.get) -> AsyncIterator[tuple[asynci
         finally:
             writer.close()
             server.close()
+
+
+async def test_the_socket_s_path_stays_for_the_next_to_answer(tmp_path: Path) -> None:
+    path = tmp_path / "popip"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+        sock.listen()
+        for _ in range(2):
+            server = SocketMap(sock.dup(), TABLE.get)
+            await server.start()
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(query("popip 192.0.2.50"))
+            assert await reader.readuntil(b",") == b"18:OK joe@example.com,"
+            server.close()
+            assert path.is_socket()
+            assert await read_to_the_end(reader) == b""
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def read_to_the_end(reader: asyncio.StreamReader) -> bytes:

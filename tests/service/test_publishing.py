@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +14,13 @@ from submission.config.settings import Sendmail
 from submission.core.admission import Admission
 from submission.core.grants import Grant
 from submission.service import publishing
+from submission.service.maps import Maps
 from submission.service.publishing import Publisher
 from submission.smtp.admission import Admissions
 from submission.state import StateUnavailableError
 from submission.state.grants import GrantTable
 from submission.state.sqlite import SqliteState
+from tests.support.network import wait_until
 
 HERE, THERE = "192.0.2.50", "2001:db8::50"
 
@@ -31,7 +35,8 @@ class Rig:
         self.state = SqliteState(folder / "state.db")
         self.table = GrantTable(self.state)
         admissions = Admissions(Admission("example.com", relay_domains=frozenset(["backup.example"])), self.table)
-        self.publisher = Publisher(Sendmail(**files), self.table, admissions)
+        self.has_turn = True
+        self.publisher = Publisher(Maps(Sendmail(**files), folder), self.table, admissions, lambda: self.has_turn)
 
 
 @pytest.fixture
@@ -73,6 +78,31 @@ async def test_nothing_is_written_more_often_than_allowed(
     rig.table.record([grant()])
     await rig.publisher.look()
     assert (tmp_path / "map").read_text() == ""
+
+
+async def test_nothing_is_written_while_another_may(rig: Rig, tmp_path: Path) -> None:
+    rig.has_turn = False
+    rig.table.record([grant()])
+    await rig.publisher.look()
+    assert not (tmp_path / "map").exists()
+    rig.has_turn = True
+    await rig.publisher.look()
+    assert (tmp_path / "map").read_text() == f"{HERE}|joe@example.com\n"
+
+
+async def test_a_static_host_s_name_that_takes_long_keeps_nobody_from_being_published(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_answer = threading.Event()
+    monkeypatch.setattr("submission.smtp.admission._addresses", lambda _: may_answer.wait(20) and frozenset())
+    admissions = Admissions(Admission("example.com"), rig.table, ["slow.example"])
+    publisher = Publisher(Maps(Sendmail(text_map=tmp_path / "map"), tmp_path), rig.table, admissions, lambda: True)
+    rig.table.record([grant()])
+    running = asyncio.get_running_loop().create_task(publisher.run())
+    await asyncio.to_thread(wait_until, (tmp_path / "map").exists)
+    may_answer.set()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_file_that_cannot_be_written_is_told_and_tried_again(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,9 +17,11 @@ from submission.core.grants import Grant
 from submission.core.transaction import Identity, Via
 from submission.smtp import admission
 from submission.smtp.admission import Admissions, open_admissions
+from submission.state import Transaction
 from submission.state.grants import GrantTable
 from submission.state.sqlite import SqliteState
 
+T = TypeVar("T")
 JOE = Login("joe", "example.com")
 
 
@@ -97,3 +102,30 @@ async def test_what_retires_it_is_noted(tmp_path: Path, table: GrantTable) -> No
     await admissions.settle()
     (reliance,) = table.reliances()
     assert reliance.authenticated > 0
+
+
+class Slow(SqliteState):
+    """A state that another process has locked."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.may_write = threading.Event()
+
+    def change(self, change: Callable[[Transaction], T]) -> T:
+        """As soon as it may."""
+        assert self.may_write.wait(20)
+        return super().change(change)
+
+
+async def test_who_asks_does_not_wait_for_what_is_noted(tmp_path: Path, table: GrantTable) -> None:
+    table.record([grant()])
+    state = Slow(tmp_path / "state.db")
+    admissions = opened(tmp_path, GrantTable(state))
+    for _ in range(100):  # more than there are threads
+        admissions.note_message(Identity(Via.POP, JOE))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(admissions.identify("192.0.2.50"), 10) == Identity(Via.POP, JOE)
+    state.may_write.set()
+    await admissions.settle()
+    assert table.reliances()[0].messages == 100
+    state.close()

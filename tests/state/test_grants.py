@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from submission.core.grants import Grant
-from submission.state import NOTICED, Entry, Revision
+from submission.state import NOTICED, Entry, Revision, StateUnavailableError
 from submission.state.grants import GRANT, GrantTable
 from submission.state.sqlite import SqliteState
 
@@ -36,6 +36,21 @@ def settle(folder: Path) -> None:
     """Have the files be older than they are."""
     for name in folder.glob("state.db*"):
         os.utime(name, (NOW - 10, NOW - 10))
+
+
+class Unreadable(SqliteState):
+    """One that can be written, and not read afterwards: the disk had room for that and no more."""
+
+    def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
+        raise StateUnavailableError("disk I/O error")
+
+
+def test_what_was_stored_is_not_said_to_have_failed(state: SqliteState, tmp_path: Path) -> None:
+    """Or else it is stored again, and the login counts twice."""
+    unreadable = Unreadable(tmp_path / "state.db")
+    assert GrantTable(unreadable).record([JOE], {"mail.log": "1"}) == [JOE]
+    unreadable.close()
+    assert GrantTable(state).grants() == [JOE]
 
 
 async def test_a_login_is_a_grant_for_every_process_at_once(
@@ -154,3 +169,15 @@ async def test_how_much_a_user_relies_on_it_is_remembered_when_the_grants_have_g
     assert joe.last_message >= NOW
     assert (eve.user, eve.messages, eve.last_message) == ("eve@example.com", 0, 0)
     assert eve.authenticated >= NOW
+
+
+async def test_a_clock_that_was_years_ahead_leaves_no_grant_for_years(state: SqliteState, tmp_path: Path) -> None:
+    table, later = GrantTable(state), 3650 * DAY
+    table.record([replace(JOE, first=NOW + later, last=NOW + later, until=NOW + later + DAY)])
+    assert await table.find(JOE.address) is None
+    assert table.grants() == []
+    assert table.record([JOE]) == [JOE]  # and the next login is one like any other
+    assert await table.find(JOE.address) == JOE
+    assert table.grants() == [JOE]
+    table.record([replace(JOE, last=NOW + 1800, until=NOW + DAY)])  # it was half an hour ahead
+    assert await table.find(JOE.address) is not None

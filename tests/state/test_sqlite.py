@@ -1,4 +1,5 @@
 import os
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -170,6 +171,37 @@ def test_a_writer_that_holds_on_is_told(path: Path, state: SqliteState, monkeypa
         other.execute("COMMIT")
     waiting.close()
     other.close()
+
+
+def test_a_full_disk_is_told_as_such_and_waited_out(state: SqliteState, path: Path) -> None:
+    put(state, "a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.with_name("state.db-wal").stat().st_size, hard))
+    try:
+        with pytest.raises(StateUnavailableError, match=r"state\.db: (disk I/O error|database or disk is full)"):
+            put(state, "b", "x" * (8 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    put(state, "c")
+    assert [entry.key for entry in state.changes("kind", None)[1]] == ["a", "c"]
+
+
+def test_who_reads_does_not_wait_for_one_of_us_who_writes(state: SqliteState) -> None:
+    put(state, "a", "1")
+    begun, may_end = threading.Event(), threading.Event()
+
+    def change(_: Transaction) -> None:
+        begun.set()
+        assert may_end.wait(20)
+
+    writer = threading.Thread(target=state.change, args=(change,))
+    writer.start()
+    assert begun.wait(20)
+    _, entries = state.changes("kind", None)
+    assert not may_end.is_set()
+    assert [entry.key for entry in entries] == ["a"]
+    may_end.set()
+    writer.join()
 
 
 def test_a_writer_that_is_killed_leaves_all_of_a_change_or_nothing(path: Path) -> None:

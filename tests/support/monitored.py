@@ -88,7 +88,12 @@ def parse(octets: bytes) -> Answered:
 
 @contextlib.asynccontextmanager
 async def monitored(
-    folder: Path, relay: str, metrics: Mapping[str, object] | None = None, *, days: float = 0
+    folder: Path,
+    relay: str,
+    metrics: Mapping[str, object] | None = None,
+    *,
+    days: float = 0,
+    listener: str = LISTENER,
 ) -> AsyncIterator[Monitored]:
     """A server that tells of two processes, with a certificate that is good for a year from so many days on."""
     authority = Authority()
@@ -98,7 +103,7 @@ async def monitored(
         {
             "hostname": "mail.example.com",
             "state_dir": str(folder),
-            "listen": [{"address": LISTENER}],
+            "listen": [{"address": listener}],
             "tls": {"certificate": f"{folder}/mail.example.com.pem", "key": f"{folder}/mail.example.com.key"},
             "relay": {"address": relay},
             "limits": {"user": {"messages_per_hour": 10}, "address": {"messages_per_day": 5}},
