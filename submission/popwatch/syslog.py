@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from submission.popwatch import Batch
@@ -15,6 +16,8 @@ from submission.popwatch import Batch
 MAX_DATAGRAM = 1 << 16
 MAX_LINES = 1000
 """Datagrams that are taken at a time."""
+MAX_REST = 100
+"""Times that datagrams are taken at the end, more than the kernel holds for us."""
 _BUFFER = 4 << 20
 """Octets that the kernel may hold for us, if it lets us have them."""
 
@@ -45,11 +48,24 @@ class SyslogSocket:
         good = [line for line in lines if line and b"\n" not in line]
         return Batch(self._source, good, "") if lines else None
 
+    def rest(self) -> Iterator[Batch]:
+        """What was sent by the time that this is called; at a path nobody sends more from now on."""
+        self._unlink()
+        for _ in range(MAX_REST):
+            batch = self.read()
+            if batch is None:
+                return
+            yield batch
+
     def close(self) -> None:
         """Unbind it."""
+        self._unlink()
         self._socket.close()
+
+    def _unlink(self) -> None:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+            self._path = None  # whoever has it next is another
 
 
 def _bind(address: Path | tuple[str, int]) -> socket.socket:

@@ -45,7 +45,10 @@ class Watcher:
         self._expanded = 0.0
 
     def batches(self, stop: threading.Event) -> Iterator[Batch]:
-        """The lines of all sources, as they come, until told to stop. Blocks."""
+        """The lines of all sources, as they come, until told to stop. Blocks.
+
+        The last are those that can't be asked for again.
+        """
         while not stop.is_set():
             self._expand()
             was_anything = False
@@ -56,6 +59,9 @@ class Watcher:
                     yield batch
             if not was_anything:
                 stop.wait(INTERVAL)
+        for source in self._sources.values():
+            if isinstance(source, SyslogSocket):
+                yield from source.rest()
 
     def close(self) -> None:
         """Let go of everything."""

@@ -59,14 +59,15 @@ class LoginFollower:
     def _store(self, batch: Batch, stop: threading.Event) -> None:
         grants = list(self._grants(batch, time.time()))
         positions = {batch.source: batch.position} if batch.position else {}
-        while not stop.is_set():
+        while True:  # once in any case: not every source can be asked again
             try:
                 for grant in self._table.record(grants, positions):
                     _log(grant)
                 return
             except StateUnavailableError as error:
                 logs.failure("state-unavailable", error)
-                stop.wait(RETRY)
+                if stop.wait(RETRY):
+                    return
 
     def _grants(self, batch: Batch, now: float) -> Iterator[Grant]:
         """What follows from the lines."""

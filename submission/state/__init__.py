@@ -5,7 +5,7 @@ guessed wrong can be. An entry has a kind, a key, a value (text, JSON mostly) an
 with them, each of which another kind of database could do as well:
 
     state.change(change)          change(transaction) gets, puts and removes entries, all in one step or none of it
-    state.changes(kind, since)    what is new since a revision, for whoever keeps a copy in memory
+    state.changes(kind, since, take)    what is new since a revision, for whoever keeps a copy in memory
     state.version()               equal as long as nothing changed; costs microseconds, so an event loop may ask
 
 Times are seconds since the epoch. Every method but `version` may block; any thread may call it.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -34,6 +34,10 @@ class Entry:
     key: str
     value: str
     until: float
+
+
+Take: TypeAlias = Callable[[list[Entry], bool], None]
+"""Takes entries in, some at a time, once at least; True says that all will come, and what was taken before is void."""
 
 
 class Revision(NamedTuple):
@@ -62,8 +66,11 @@ class State(Protocol):
     def change(self, change: Callable[[Transaction], T]) -> T:
         """Change entries in one step, or in none where `change` raises; gives what it gives."""
 
-    def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
-        """The revision of now, and the entries that are new since one: all of them where it is of another making."""
+    def changes(self, kind: str, since: Revision | None, take: Take) -> Revision:
+        """Give the entries that are new since a revision, and tell that of now.
+
+        Where that revision is none, or of another making, they are all entries that there are.
+        """
 
     def sweep(self, now: float) -> None:
         """Drop what has ended, and what was removed more than NOTICED ago: who reads more seldom has to begin anew."""
@@ -73,3 +80,10 @@ class State(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def read_changes(state: State, kind: str, since: Revision | None = None) -> tuple[Revision, list[Entry]]:
+    """The revision of now, and all that `changes` gives, where that isn't much."""
+    found: list[Entry] = []
+    revision = state.changes(kind, since, lambda entries, _: found.extend(entries))
+    return revision, found

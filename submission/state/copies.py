@@ -9,12 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 
-from submission.state import NOTICED, Entry, Revision, State
-
-Take = Callable[[list[Entry], bool], None]
-"""Takes entries in that are new; with True they are all that there are, and what was taken before is void."""
+from submission.state import NOTICED, Revision, State, Take
 
 
 class Copy:
@@ -42,6 +38,6 @@ class Copy:
         with self.lock:
             now = time.time()
             since = self._revision if abs(now - self._read) < NOTICED / 2 else None
-            revision, entries = self._state.changes(self._kind, since)
-            self._take(entries, since is None or since.making != revision.making)
-            self._revision, self._read, self._version = revision, now, version
+            self._revision = None  # what was begun and not ended is begun anew
+            self._revision = self._state.changes(self._kind, since, self._take)
+            self._read, self._version = now, version

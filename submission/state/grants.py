@@ -21,7 +21,7 @@ from dataclasses import astuple, dataclass, replace
 
 from submission import logs
 from submission.core.grants import MAX_GRANTS, SKEW, Grant, Grants
-from submission.state import Entry, State, StateUnavailableError, Transaction
+from submission.state import Entry, State, StateUnavailableError, Transaction, read_changes
 from submission.state.copies import Copy
 
 GRANT, POSITION, RELIANCE = "grant", "position", "reliance"
@@ -166,7 +166,7 @@ class GrantTable:
 
     def positions(self) -> dict[str, str]:
         """How far each source was read. Blocks."""
-        _, entries = self._state.changes(POSITION, None)
+        _, entries = read_changes(self._state, POSITION)
         return {entry.key: entry.value for entry in entries if entry.value}
 
     def _make_room(self) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from submission.core.quotas import SLOT, Limit, Reached, Stock, Thing, Usage, slot
-from submission.state import Entry, State, StateUnavailableError, Transaction
+from submission.state import Entry, State, StateUnavailableError, Transaction, read_changes
 from submission.state.batches import Batches
 
 USAGE, RECIPIENT = "usage", "recipient"
@@ -131,7 +131,7 @@ class QuotaTable:
 
     def usages(self) -> dict[str, Usage]:
         """What is kept, by key. Blocks."""
-        _, entries = self._state.changes(USAGE, None)
+        _, entries = read_changes(self._state, USAGE)
         return {entry.key: _decode(entry) for entry in entries if entry.value}
 
     def clear(self, keys: Iterable[str]) -> None:

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from submission import logs
-from submission.state import NOTICED, Entry, Revision, StateUnavailableError, Transaction
+from submission.state import NOTICED, Entry, Revision, StateUnavailableError, Take, Transaction
 
 T = TypeVar("T")
 
+AT_A_TIME = 1000
+"""Entries that are read into memory together."""
 SETTLED = 1.0
 """Seconds after which a change of a file is sure to give it another time."""
 BUSY_TIMEOUT = 5.0
@@ -66,17 +68,21 @@ class SqliteState:
                 raise
             return result
 
-    def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
-        """The revision of now, and what changed since another."""
+    def changes(self, kind: str, since: Revision | None, take: Take) -> Revision:
+        """Give what changed since a revision, and tell that of now."""
         with self._reading.borrowed() as connection:
             connection.execute("BEGIN")
             try:
                 revision = Revision(*connection.execute("SELECT making, number FROM revision").fetchone())
-                number = since.number if since is not None and since.making == revision.making else -1
+                is_all = since is None or since.making != revision.making
+                number = -1 if since is None or is_all else since.number
                 rows = connection.execute(
                     "SELECT key, value, until FROM entries WHERE kind = ? AND revision > ?", (kind, number)
                 )
-                return revision, [Entry(*row) for row in rows]
+                take(_fetch(rows), is_all)
+                while entries := _fetch(rows):
+                    take(entries, False)
+                return revision
             finally:
                 if connection.in_transaction:
                     connection.execute("COMMIT")
@@ -171,6 +177,10 @@ class _SqliteTransaction:
             "UPDATE entries SET value = '', until = MIN(until, ?), revision = ? WHERE kind = ? AND key = ?",
             (time.time() - 1, self._revision, kind, key),
         )
+
+
+def _fetch(rows: sqlite3.Cursor) -> list[Entry]:
+    return [Entry(*row) for row in rows.fetchmany(AT_A_TIME)]
 
 
 def _open(path: Path) -> sqlite3.Connection:

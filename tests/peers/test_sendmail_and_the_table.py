@@ -68,3 +68,4 @@ def test_it_relays_within_a_second_of_a_grant_and_no_longer_than_that_is_good(
     server.stop()
     assert ask(HERE, ABROAD) in (451, 550)
     assert ask(HERE, LOCAL) == 250
+    assert ask("127.0.0.1", ABROAD) == 250  # this host's own mail goes out whether the service runs or not

@@ -71,3 +71,15 @@ def test_a_name_with_wildcards_that_finds_rotated_files_too_reads_them_once(tmp_
     log.write_text("two\n")
     assert read_all() == [b"two"]
     assert set(positions) == {str(log), str(tmp_path / "mail.err")}
+
+
+def test_what_was_sent_to_the_syslog_socket_before_the_end_is_heard(tmp_path: Path) -> None:
+    log, stop = tmp_path / "socket", threading.Event()
+    watcher = Watcher([f"syslog:{log}"], {})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"one", str(log))
+        stop.set()
+        assert [batch.lines for batch in watcher.batches(stop)] == [[b"one"]]
+    log.touch()  # the next to have the path
+    watcher.close()
+    assert log.exists()

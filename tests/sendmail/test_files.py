@@ -73,6 +73,19 @@ def test_a_real_sendmail_with_the_access_file_that_makemap_makes(tmp_path: Path,
     assert names(tmp_path) == ["access", "access.db", "access.static", "sendmail"]
 
 
+def test_a_first_database_can_be_opened_by_sendmail_whatever_the_umask(tmp_path: Path, makemap: None) -> None:
+    path = tmp_path / "access"
+    before = os.umask(0o077)
+    try:
+        assert write_access_map(path, ["192.0.2.50"])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.with_name("access.db").stat().st_mode) == 0o644
+    path.with_name("access.db").chmod(0o640)
+    assert write_access_map(path, [])
+    assert stat.S_IMODE(path.with_name("access.db").stat().st_mode) == 0o640
+
+
 def test_where_makemap_refuses_nothing_is_replaced(tmp_path: Path, makemap: None) -> None:
     path = tmp_path / "access"
     assert write_access_map(path, ["192.0.2.50"])

@@ -44,6 +44,9 @@ async def test_the_socket_s_path_stays_for_the_next_to_answer(tmp_path: Path) ->
             writer.write(query("popip 192.0.2.50"))
             assert await reader.readuntil(b",") == b"18:OK joe@example.com,"
             server.close()
+            assert await read_to_the_end(reader) == b""
+            writer.close()
+            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
             assert path.is_socket()
             assert await read_to_the_end(reader) == b""
             writer.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.state import Entry, StateUnavailableError, Transaction
+from submission.state import Entry, StateUnavailableError, Transaction, read_changes
 from submission.state.batches import MAX_BATCH, Batches
 from submission.state.sqlite import SqliteState
 
@@ -30,7 +30,7 @@ def fail(_: Transaction) -> str:
 
 
 def transactions(state: SqliteState) -> int:
-    return state.changes("kind", None)[0].number
+    return read_changes(state, "kind")[0].number
 
 
 async def test_each_gets_its_own_result_and_few_transactions_are_made(state: SqliteState) -> None:
@@ -38,7 +38,7 @@ async def test_each_gets_its_own_result_and_few_transactions_are_made(state: Sql
     keys = [str(number) for number in range(MAX_BATCH + 50)]
     assert await asyncio.gather(*(batches.change(put(key)) for key in keys)) == keys
     assert transactions(state) == before + 2
-    assert {entry.key for entry in state.changes("kind", None)[1]} == set(keys)
+    assert {entry.key for entry in read_changes(state, "kind")[1]} == set(keys)
 
 
 async def test_one_alone_is_done_at_once_and_so_is_the_next(state: SqliteState) -> None:
@@ -59,7 +59,7 @@ async def test_a_change_that_raises_undoes_its_transaction_and_harms_no_later_on
     batches = Batches(state)
     told = await asyncio.gather(*map(batches.change, (put("a"), fail)), return_exceptions=True)
     assert [str(each) for each in told] == ["wrong", "wrong"]
-    assert state.changes("kind", None)[1] == []
+    assert read_changes(state, "kind")[1] == []
     assert await batches.change(put("b")) == "b"
 
 
@@ -70,7 +70,7 @@ async def test_who_gives_up_waiting_is_not_told(state: SqliteState) -> None:
     await asyncio.sleep(0)
     impatient.cancel()
     assert await patient == "b"
-    assert {entry.key for entry in state.changes("kind", None)[1]} == {"a", "b"}
+    assert {entry.key for entry in read_changes(state, "kind")[1]} == {"a", "b"}
 
 
 async def test_a_state_that_cannot_be_used(state: SqliteState, tmp_path: Path) -> None:

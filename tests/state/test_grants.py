@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from submission.core.grants import Grant
-from submission.state import NOTICED, Entry, Revision, StateUnavailableError
+from submission.state import NOTICED, Entry, Revision, StateUnavailableError, Take
 from submission.state.grants import GRANT, GrantTable
 from submission.state.sqlite import SqliteState
 
@@ -41,7 +41,7 @@ def settle(folder: Path) -> None:
 class Unreadable(SqliteState):
     """One that can be written, and not read afterwards: the disk had room for that and no more."""
 
-    def changes(self, kind: str, since: Revision | None) -> tuple[Revision, list[Entry]]:
+    def changes(self, kind: str, since: Revision | None, take: Take) -> Revision:
         raise StateUnavailableError("disk I/O error")
 
 

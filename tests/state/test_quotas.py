@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from submission.core.quotas import DAY, HOUR, Limit, Thing, limits_of, slot
-from submission.state import Entry, StateUnavailableError
+from submission.state import Entry, StateUnavailableError, read_changes
 from submission.state.quotas import RECIPIENT, REMEMBERED, USAGE, LimitReachedError, QuotaTable, Subject
 from submission.state.sqlite import SqliteState
 
@@ -140,7 +140,7 @@ async def test_whom_one_user_knows_another_does_not(table: QuotaTable) -> None:
 
 def test_no_address_is_kept_that_somebody_wrote_to(table: QuotaTable, state: SqliteState, tmp_path: Path) -> None:
     asyncio.run(table.meet(NEWCOMER, b"dave@test.example"))
-    _, kept = state.changes(RECIPIENT, None)
+    _, kept = read_changes(state, RECIPIENT)
     assert len(kept) == 1
     state.close()
     for file in tmp_path.iterdir():
@@ -178,7 +178,7 @@ async def test_clearing_counts_in_all_workers(table: QuotaTable, elsewhere: Quot
 async def test_what_is_not_of_our_making_counts_for_nothing(table: QuotaTable, state: SqliteState, value: str) -> None:
     state.change(lambda transaction: transaction.put(USAGE, Entry(ALICE.key, value, time.time() + HOUR)))
     assert await send(table)
-    assert isinstance(json.loads(state.changes(USAGE, None)[1][0].value), list)
+    assert isinstance(json.loads(read_changes(state, USAGE)[1][0].value), list)
 
 
 async def test_a_state_that_cannot_be_written_takes_nothing_and_loses_nothing(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.state import NOTICED, Entry, State, StateUnavailableError, Transaction
+from submission.state import NOTICED, Entry, State, StateUnavailableError, Transaction, read_changes
 from submission.state.sqlite import SqliteState
 
 NOW = time.time()
@@ -36,9 +36,9 @@ def put(state: State, key: str, value: str = "x", until: float = NOW + 7200) -> 
 def test_what_was_put_is_there_for_others_and_after_a_restart(state: SqliteState, path: Path) -> None:
     put(state, "a", "1")
     other = SqliteState(path)
-    revision, entries = other.changes("kind", None)
+    revision, entries = read_changes(other, "kind")
     assert (revision.number, entries) == (1, [Entry("a", "1", NOW + 7200)])
-    assert other.changes("another", None) == (revision, [])
+    assert read_changes(other, "another") == (revision, [])
     assert other.change(lambda transaction: transaction.get("kind", "a")) == Entry("a", "1", NOW + 7200)
     other.close()
 
@@ -46,11 +46,11 @@ def test_what_was_put_is_there_for_others_and_after_a_restart(state: SqliteState
 def test_a_reader_gets_what_is_new_and_sees_what_was_removed(state: SqliteState) -> None:
     put(state, "a")
     put(state, "b")
-    revision, _ = state.changes("kind", None)
-    assert state.changes("kind", revision) == (revision, [])
+    revision, _ = read_changes(state, "kind")
+    assert read_changes(state, "kind", revision) == (revision, [])
     put(state, "a", "2")
     state.change(lambda transaction: transaction.remove("kind", "b"))
-    revision, entries = state.changes("kind", revision)
+    revision, entries = read_changes(state, "kind", revision)
     assert [(entry.key, entry.value, entry.until > time.time()) for entry in entries] == [
         ("a", "2", True),
         ("b", "", False),
@@ -64,10 +64,10 @@ def test_a_change_that_fails_changes_nothing(state: SqliteState) -> None:
 
     with pytest.raises(RuntimeError):
         state.change(change)
-    revision, entries = state.changes("kind", None)
+    revision, entries = read_changes(state, "kind")
     assert (revision.number, entries) == (0, [])
     put(state, "b")
-    assert [entry.key for entry in state.changes("kind", None)[1]] == ["b"]
+    assert [entry.key for entry in read_changes(state, "kind")[1]] == ["b"]
 
 
 def test_parallel_changes_count_each(path: Path) -> None:
@@ -85,7 +85,7 @@ def test_parallel_changes_count_each(path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert states[0].changes("kind", None)[1] == [Entry("counter", "200", NOW)]
+    assert read_changes(states[0], "kind")[1] == [Entry("counter", "200", NOW)]
     for state in states:
         state.close()
 
@@ -108,9 +108,9 @@ def test_a_sweep_drops_what_has_ended_and_later_what_was_removed(state: SqliteSt
     put(state, "removed")
     state.change(lambda transaction: transaction.remove("kind", "removed"))
     state.sweep(time.time())
-    assert {entry.key for entry in state.changes("kind", None)[1]} == {"removed", "good"}
+    assert {entry.key for entry in read_changes(state, "kind")[1]} == {"removed", "good"}
     state.sweep(time.time() + NOTICED + 60)
-    assert {entry.key for entry in state.changes("kind", None)[1]} == {"good"}
+    assert {entry.key for entry in read_changes(state, "kind")[1]} == {"good"}
 
 
 def test_a_version_changes_with_each_change_and_is_none_while_that_could_not_be_told(
@@ -140,18 +140,18 @@ def test_a_damaged_file_is_put_aside(path: Path, logged: Callable[[], list[dict[
     put(state, "a")
     assert [line["event"] for line in logged()] == ["state-damaged"]
     assert path.with_name("state.db.damaged").read_bytes() == octets
-    assert [entry.key for entry in state.changes("kind", None)[1]] == ["a"]
+    assert [entry.key for entry in read_changes(state, "kind")[1]] == ["a"]
     state.close()
 
 
 def test_a_file_that_was_removed_is_made_anew(state: SqliteState, path: Path) -> None:
     put(state, "a")
-    revision, _ = state.changes("kind", None)
+    revision, _ = read_changes(state, "kind")
     for file in path.parent.iterdir():
         file.unlink()
     for key in "bcd":
         put(state, key)
-    now, entries = state.changes("kind", revision)
+    now, entries = read_changes(state, "kind", revision)
     assert now.making != revision.making
     assert [entry.key for entry in entries] == ["b", "c", "d"]
 
@@ -183,7 +183,7 @@ def test_a_full_disk_is_told_as_such_and_waited_out(state: SqliteState, path: Pa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     put(state, "c")
-    assert [entry.key for entry in state.changes("kind", None)[1]] == ["a", "c"]
+    assert [entry.key for entry in read_changes(state, "kind")[1]] == ["a", "c"]
 
 
 def test_who_reads_does_not_wait_for_one_of_us_who_writes(state: SqliteState) -> None:
@@ -197,7 +197,7 @@ def test_who_reads_does_not_wait_for_one_of_us_who_writes(state: SqliteState) ->
     writer = threading.Thread(target=state.change, args=(change,))
     writer.start()
     assert begun.wait(20)
-    _, entries = state.changes("kind", None)
+    _, entries = read_changes(state, "kind")
     assert not may_end.is_set()
     assert [entry.key for entry in entries] == ["a"]
     may_end.set()
@@ -226,7 +226,7 @@ while True:
             said = [process.stdout.readline() for _ in range(20)]
             process.kill()
         state = SqliteState(path)
-        values = {int(entry.value) for entry in state.changes("kind", None)[1]}
+        values = {int(entry.value) for entry in read_changes(state, "kind")[1]}
         assert len(values) == 1
         assert values.pop() >= int(said[-1])
         state.close()
