@@ -48,8 +48,8 @@ class Limiting:
     table: QuotaTable
     places: Row
     """Of the connections that each user has."""
-    is_enabled: Callable[[Login], Awaitable[bool]]
-    """Whether a login may still be used; raises StoreUnavailableError."""
+    is_enabled: Callable[[Identity], Awaitable[bool]]
+    """Whether an identity's login may still be used; raises StoreUnavailableError."""
     alarm: Alarm
     """Is told whose limit was reached, and its name, once in its window."""
 
@@ -76,7 +76,7 @@ class Quotas:
             self._identity, self._subject = identity, _subject(identity, self._peer.address, settings)
             self._user = self._subject.key if identity.login and settings.user.connections else ""
         try:
-            if settings.user.suspend and identity.login and not await self._limiting.is_enabled(identity.login):
+            if settings.user.suspend and identity.login and not await self._limiting.is_enabled(identity):
                 return replies.SUSPENDED
             if self._user != self._connected_as:
                 await self._connect(self._limiting)

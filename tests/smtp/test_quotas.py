@@ -66,8 +66,8 @@ class Installation:
     def disable(self, login: Login) -> None:
         self._disabled.add(login)
 
-    async def _is_enabled(self, login: Login) -> bool:
-        return login not in self._disabled
+    async def _is_enabled(self, identity: Identity) -> bool:
+        return identity.login not in self._disabled
 
 
 async def send(quotas: Quotas, identity: Identity, *recipients: Mailbox) -> list[int]:
