@@ -150,7 +150,9 @@ class Authenticator:
     async def is_enabled(self, login: Login, *, may_be_foreign: bool = False) -> bool:
         """Whether a login that was proved before may still be used. Raises StoreUnavailableError.
 
-        `may_be_foreign` is whether it may be one that the store needn't know, such as of a POP server's. It is asked at each message, so a yes is good for a second, and for as long as nothing changes in the store.
+        `may_be_foreign` is whether it may be one that the store needn't know, such as of a POP server's.
+
+        It is asked at each message, so a yes is good for a second, and for as long as nothing changes in the store.
         """
         now = time.monotonic()
         seen, looked = self._enabled.get(login, (None, -math.inf))
