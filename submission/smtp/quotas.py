@@ -27,7 +27,7 @@ from submission.core.transaction import Identity, Peer
 from submission.credentials.store import StoreUnavailableError
 from submission.smtp.places import Row
 from submission.state import StateUnavailableError
-from submission.state.quotas import LimitReachedError, QuotaTable, Subject
+from submission.state.quotas import LimitReachedError, QuotaTable, Subject, user_key
 
 
 class Alarm(Protocol):
@@ -169,7 +169,7 @@ class Quotas:
 def _subject(identity: Identity, address: str, settings: Limits) -> Subject:
     """Whose limits hold: the login's, else those of the address, of IPv6 the /64, which is one customer's."""
     if identity.login:
-        return Subject(f"user {identity.login}", settings.user.windows)
+        return Subject(user_key(identity.login), settings.user.windows)
     network = str(ip_network((address, 64), strict=False)) if ":" in address else address
     return Subject(f"address {network or 'local'}", settings.address.windows)
 

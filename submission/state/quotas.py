@@ -22,6 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from submission.core.addresses import Login
 from submission.core.quotas import SLOT, Limit, Reached, Stock, Thing, Usage, slot
 from submission.state import Entry, State, StateUnavailableError, Transaction
 from submission.state.batches import Batches
@@ -51,6 +52,11 @@ class Subject:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "things", frozenset(limit.thing for limit in self.limits))
+
+
+def user_key(login: Login) -> str:
+    """The key of a user's usage. A login by POP is written as its user typed it, and must not be another each time."""
+    return f"user {str(login).lower()}"
 
 
 class LimitReachedError(Exception):
