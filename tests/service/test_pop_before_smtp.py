@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -294,3 +296,17 @@ def test_a_table_that_cannot_be_read_lets_nobody_in(server: Server, mail_log: Ma
     assert reply_to_mail(server, JOE).startswith(b"454 4.7.0 ")
     events.wait("state-unavailable")
     wait_until(lambda: ask_as_sendmail(server, JOE).startswith("TEMP "))
+
+
+def test_who_has_no_account_here_sends_by_a_grant_though_accounts_may_be_suspended(
+    server: Server, mail_log: MailLog
+) -> None:
+    server.configure({"limits": {"user": {"messages_per_day": 9, "suspend": True}}})
+    assert reload(server).exit_code == 0
+    mail_log.log_in("joe", JOE)
+    mail_log.log_in("alice", EVE)
+    wait_until(lambda: granted(server, JOE) and granted(server, EVE))
+    command = [sys.executable, "-m", "submission", "user", "disable", "alice", "-c", str(server.configuration)]
+    subprocess.run(command, check=True, timeout=30)
+    wait_until(lambda: reply_to_mail(server, EVE).startswith(b"550 5.7.1 "))
+    assert granted(server, JOE)
