@@ -6,10 +6,15 @@ import io
 import json
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 
 from submission import logs
 from tests.support import programs
+
+# A machine that is busy with something else is no fault of the code's.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from submission.credentials import derive_key
 from submission.credentials.accounts import AccountError, parse_login
 from submission.credentials.store import StoreUnavailableError
 from submission.state import StateUnavailableError
-from submission.state.quotas import KEY_PURPOSE, QuotaTable
+from submission.state.quotas import KEY_PURPOSE, QuotaTable, user_key
 from submission.state.sqlite import SqliteState
 
 
@@ -96,7 +96,7 @@ def _key(who: str, settings: Settings) -> str:
         address = ip_address(who.partition("/")[0])
     except ValueError:
         try:
-            return f"user {parse_login(who, settings.auth.realm)}"
+            return user_key(parse_login(who, settings.auth.realm))
         except AccountError as error:
             raise click.UsageError(str(error)) from None
     return f"address {address if address.version == 4 else ip_network((address, 64), strict=False)}"

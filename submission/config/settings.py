@@ -404,11 +404,21 @@ class Settings(Table):
     @field_validator("metrics")
     @classmethod
     def _metrics(cls, metrics: Metrics) -> Metrics:
-        """Refuse to tell other hosts who is there and how things stand, unless they know the token."""
+        """Refuse to tell other hosts who is there and how things stand, unless they know the token.
+
+        Where mail programs are answered they come by a web server of this host, which may ask for an address, and pass
+        on more than it should.
+        """
         address = metrics.address
-        if address is not None and metrics.token_file is None and not ipaddress.ip_address(address.host).is_loopback:
-            text = f'is missing, must be the path of a file where metrics.address, "{address}", is no loopback address'
-            raise CrossCheckError({"metrics.token_file": text})
+        if address is None or metrics.token_file is not None:
+            return metrics
+        reason = ""
+        if not ipaddress.ip_address(address.host).is_loopback:
+            reason = f'metrics.address, "{address}", is no loopback address'
+        elif metrics.client_config:
+            reason = "metrics.client_config is true, which brings others to the port"
+        if reason:
+            raise CrossCheckError({"metrics.token_file": f"is missing, must be the path of a file where {reason}"})
         return metrics
 
 

@@ -30,9 +30,9 @@ MAX_HOPS = 50
 relays; a message that is submitted has none."""
 
 _END = b"\r\n\r\n"
-_FIELDS = re.compile(rb"(?:[.]?[!-9;-~]+[ \t]*:[^\r\n]*+\r\n(?:[.]?[ \t][^\r\n]*+\r\n)*+)*+")
-_NAME = re.compile(rb"^[.]?([!-9;-~]+)[ \t]*:", re.MULTILINE)
-_FIELD = re.compile(rb"[.]?([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[.]?[ \t][^\r\n]*)*)\r\n")
+_FIELDS = re.compile(rb"(?:[.]?+[!-9;-~]+[ \t]*:[^\r\n]*+\r\n(?:[.]?+[ \t][^\r\n]*+\r\n)*+)*+")
+_NAME = re.compile(rb"^[.]?+([!-9;-~]+)[ \t]*:", re.MULTILINE)
+_FIELD = re.compile(rb"[.]?+([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[.]?+[ \t][^\r\n]*)*)\r\n")
 """These see every message, so each passes over the block once, in C. They take a dot at the front of a line for one
 that is lost on the way."""
 

@@ -147,8 +147,10 @@ class Authenticator:
         """
         return await self._in_thread(lambda: self._find(user, name))
 
-    async def is_enabled(self, login: Login) -> bool:
+    async def is_enabled(self, login: Login, *, may_be_foreign: bool = False) -> bool:
         """Whether a login that was proved before may still be used. Raises StoreUnavailableError.
+
+        `may_be_foreign` is whether it may be one that the store needn't know, such as of a POP server's.
 
         It is asked at each message, so a yes is good for a second, and for as long as nothing changes in the store.
         """
@@ -161,7 +163,7 @@ class Authenticator:
             record = await self._in_thread(lambda: self._store.read(login))
             if record is None or record.is_disabled:
                 self._enabled.pop(login, None)
-                return False
+                return record is None and may_be_foreign
         if len(self._enabled) >= REMEMBERED:
             self._enabled.clear()
         self._enabled[login] = version, now

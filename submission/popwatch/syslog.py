@@ -1,7 +1,8 @@
 """A syslog socket of our own: datagrams at a path, like /dev/log, or at a UDP port of this host.
 
 Anybody who reaches the socket can say what they like, so it is at a path whose folder decides who that is, or on a
-loopback address. What was sent while nobody listened is lost: there is no place to go on from.
+loopback address. It is made before whoever reads it (bind_syslog), and outlasts him: what is sent meanwhile waits in
+it.
 """
 
 from __future__ import annotations
@@ -23,19 +24,11 @@ _BUFFER = 4 << 20
 
 
 class SyslogSocket:
-    """One socket, bound while it lives. Raises OSError."""
+    """What comes by one socket. That isn't ours to close: whoever reads it next goes on where we end."""
 
-    def __init__(self, source: str, address: Path | tuple[str, int]) -> None:
+    def __init__(self, source: str, sock: socket.socket) -> None:
         self._source = source
-        self._path = address if isinstance(address, Path) else None
-        self._socket = _bind(address)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        self._socket.setblocking(False)
-
-    @property
-    def address(self) -> object:
-        """Where it is."""
-        return self._socket.getsockname()
+        self._socket = sock
 
     def read(self) -> Batch | None:
         """What was sent since; None where that is nothing."""
@@ -49,8 +42,7 @@ class SyslogSocket:
         return Batch(self._source, good, "") if lines else None
 
     def rest(self) -> Iterator[Batch]:
-        """What was sent by the time that this is called; at a path nobody sends more from now on."""
-        self._unlink()
+        """What was sent by the time that this is called."""
         for _ in range(MAX_REST):
             batch = self.read()
             if batch is None:
@@ -58,17 +50,21 @@ class SyslogSocket:
             yield batch
 
     def close(self) -> None:
-        """Unbind it."""
-        self._unlink()
-        self._socket.close()
-
-    def _unlink(self) -> None:
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None  # whoever has it next is another
+        """Nothing of ours is open."""
 
 
-def _bind(address: Path | tuple[str, int]) -> socket.socket:
+def syslog_address(log: str) -> Path | tuple[str, int]:
+    """Where `syslog:/path` or `syslog:127.0.0.1:5514` is."""
+    where = log.removeprefix("syslog:")
+    if where.startswith("/"):
+        return Path(where)
+    host, _, port = where.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def bind_syslog(log: str) -> socket.socket:
+    """The socket of a log of that kind, which needn't be read at once. Raises OSError."""
+    address = syslog_address(log)
     if isinstance(address, Path):
         family, where = socket.AF_UNIX, str(address)
         if address.is_socket():  # left behind by somebody who ended without ceremony
@@ -78,6 +74,8 @@ def _bind(address: Path | tuple[str, int]) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.bind(where)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        sock.setblocking(False)
         if isinstance(address, Path):
             address.chmod(0o666)  # whoever reaches the folder may write, as to /dev/log
     except OSError:

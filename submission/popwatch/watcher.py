@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from submission.popwatch import Batch
@@ -30,10 +30,15 @@ class _Source(Protocol):
 
 
 class Watcher:
-    """Gives batches from now on; raises OSError where a socket can't be had."""
+    """Gives batches from now on."""
 
-    def __init__(self, logs: Sequence[str], positions: Mapping[str, str]) -> None:
-        """`logs` as in the configuration, with absolute paths; `positions` by source, of the last batches stored."""
+    def __init__(
+        self, logs: Sequence[str], positions: Mapping[str, str], sockets: Mapping[str, socket.socket] | None = None
+    ) -> None:
+        """`logs` as in the configuration, with absolute paths; `positions` by source, of the last batches stored.
+
+        `sockets` are those of logs that are syslog's (syslog.py).
+        """
         self._positions = dict(positions)
         self._patterns = [log for log in logs if log != "journal" and not log.startswith("syslog:")]
         self._sources: dict[str, _Source] = {}
@@ -41,7 +46,7 @@ class Watcher:
             if log == "journal":
                 self._sources[log] = Journal(self._positions.get(log, ""))
             elif log.startswith("syslog:"):
-                self._sources[log] = SyslogSocket(log, syslog_address(log))
+                self._sources[log] = SyslogSocket(log, (sockets or {})[log])
         self._expanded = 0.0
 
     def batches(self, stop: threading.Event) -> Iterator[Batch]:
@@ -87,12 +92,3 @@ def _is_rotated(path: str, known: Container[str]) -> bool:
     """Whether a name with wildcards has found what another that it found once was called before: that has read it."""
     base = _ROTATED.sub("", path)
     return base != path and base in known
-
-
-def syslog_address(log: str) -> Path | tuple[str, int]:
-    """Where `syslog:/path` or `syslog:127.0.0.1:5514` is."""
-    where = log.removeprefix("syslog:")
-    if where.startswith("/"):
-        return Path(where)
-    host, _, port = where.rpartition(":")
-    return host.strip("[]"), int(port)

@@ -9,7 +9,8 @@ is ours stands in it between two marks, and only that is replaced:
     Connect:192.0.2.50	RELAY                the table
     # END submission-proxy
 
-A key that is in other people's lines or in PATH.static isn't written again: the admin's word stands. Both files, and
+A key that is in other people's lines or in PATH.static isn't written again, nor an address of a network that these
+refuse, which a line of ours would let in: the admin's word stands. Both files, and
 the database that makemap makes, appear whole, by rename; nothing is written where nothing changed. What an admin wrote
 while makemap was busy is not overwritten. All of it blocks.
 """
@@ -39,6 +40,7 @@ _MODE = 0o644
 """Of a file that wasn't there: what is in it is no secret, and sendmail may not be root when it reads."""
 _MAKEMAP = ("/usr/sbin", "/usr/libexec/sendmail", "/usr/lib/sendmail")
 _TAGS = ("connect:", "")
+_REFUSAL = re.compile(r"REJECT|DISCARD|ERROR|[45][0-9][0-9]", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^!-{}~]")
 
 
@@ -96,11 +98,11 @@ def merge(before: str, static: str, static_name: str, addresses: Iterable[str]) 
         raise MapError("has a BEGIN or END submission-proxy without the other: remove what is left of that block")
     if static and not static.endswith("\n"):
         static += "\n"
-    taken = set(_keys(others)) | set(_keys(static))
+    taken = {**dict(_lines(others)), **dict(_lines(static))}
     ours = [
         f"Connect:{key_of(address)}\tRELAY\n"
         for address in sorted(addresses)
-        if not any(f"{tag}{key_of(address).lower()}" in taken for tag in _TAGS)
+        if not _has_word(taken, key_of(address).lower())
     ]
     block = "".join((BEGIN.format(static=static_name), static, *ours, END))
     if _BLOCK.search(before):
@@ -108,11 +110,22 @@ def merge(before: str, static: str, static_name: str, addresses: Iterable[str]) 
     return before + ("\n" if before and not before.endswith("\n") else "") + block
 
 
-def _keys(text: str) -> Iterator[str]:
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Keys in lower case, and what is said of them."""
     for line in text.splitlines():
-        words = line.split(None, 1)
-        if words and not words[0].startswith("#"):
-            yield words[0].lower()
+        key, *value = line.split(None, 1)[:2] or [""]
+        if key and not key.startswith("#"):
+            yield key.lower(), "".join(value)
+
+
+def _has_word(lines: Mapping[str, str], key: str) -> bool:
+    """Whether the admin has said something of an address, or refuses a network that it is in (`192.0.2`)."""
+    if any(f"{tag}{key}" in lines for tag in _TAGS):
+        return True
+    separator = ":" if ":" in key else "."
+    parts = key.split(separator)
+    networks = (separator.join(parts[:length]) for length in range(1, len(parts)))
+    return any(_REFUSAL.match(lines.get(f"{tag}{network}", "")) for network in networks for tag in _TAGS)
 
 
 def find_makemap() -> str | None:

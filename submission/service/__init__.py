@@ -20,13 +20,13 @@ from submission.service.crew import (
     WorkerCrew,
     count_workers,
     load_everything,
-    open_socketmap,
     open_sockets,
     open_tls,
     raise_descriptor_limit,
 )
 from submission.service.errors import StartError
 from submission.service.monitoring import open_monitoring
+from submission.service.pop_sockets import open_pop_sockets
 from submission.service.supervisor import Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop
 from submission.smtp.places import Places
@@ -50,7 +50,7 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     settings = read()
     logs.configure(settings.log.format, facility=settings.log.syslog)
     sockets = open_sockets(settings)
-    socketmap = open_socketmap(settings)
+    pop_sockets = open_pop_sockets(settings)
     tls = open_tls(settings)
     workers, threads = count_workers(settings)
     rows = CREWS * (workers + 1)  # the attendant has one, too
@@ -62,7 +62,7 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     places = Places(rows, settings.limits.connections, settings.limits.connections_per_ip)
     users = Places(rows, settings.limits.connections, settings.limits.user.connections)
     inheritance = Inheritance(
-        settings, sockets, socketmap, tls, places, users, monitoring, workers, threads, make_loop, shows_dialogue
+        settings, sockets, pop_sockets, tls, places, users, monitoring, workers, threads, make_loop, shows_dialogue
     )
 
     def forget(row: int) -> None:

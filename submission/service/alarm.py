@@ -1,6 +1,7 @@
 """What happens once when a user has reached a limit: the admin's command, and the end of the account, if asked for.
 
-Both take their time, so a thread has it, one user after the other. The command is run without a shell, as the service's
+Both take their time, so a thread has each, one user after the other: no command that hangs puts off the end of another
+account. The command is run without a shell, as the service's
 own user, with PATH and two variables of ours, and is killed with all that it started if it hasn't ended after ten
 seconds.
 """
@@ -33,33 +34,39 @@ class Alarm:
         """`suspend` disables an account, may block, and raises AccountError or StoreUnavailableError."""
         self._command = tuple(command)
         self._suspend = suspend
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="alarm")
+        self._suspending = ThreadPoolExecutor(1, thread_name_prefix="suspending")
+        self._alerting = ThreadPoolExecutor(1, thread_name_prefix="alerting")
         self._room = threading.Semaphore(MAX_WAITING)
 
     def __call__(self, login: Login, limit: str) -> None:
         """Do what is to be done, soon."""
         if self._command or self._suspend is not None:
-            if self._room.acquire(blocking=False):
-                self._thread.submit(self._act, login, limit)
-            else:
-                _log_failure(login, limit, "too many wait for theirs")
+            self._suspending.submit(self._act, login, limit)
 
     def close(self) -> None:
         """Do what is still to be done. Blocks."""
-        self._thread.shutdown()
+        self._suspending.shutdown()
+        self._alerting.shutdown()
 
     def _act(self, login: Login, limit: str) -> None:
-        self._room.release()
         if self._suspend is not None:
             try:
                 self._suspend(login)
                 logs.warning("suspended", user=str(login), limit=limit)
             except (AccountError, StoreUnavailableError) as error:
                 logs.failure("suspension-failed", error, user=str(login), limit=limit)
-        if self._command:
-            fault = _run(self._command, login, limit)
-            if fault:
-                _log_failure(login, limit, fault)
+        if not self._command:
+            return
+        if self._room.acquire(blocking=False):
+            self._alerting.submit(self._alert, login, limit)
+        else:
+            _log_failure(login, limit, "too many wait for theirs")
+
+    def _alert(self, login: Login, limit: str) -> None:
+        self._room.release()
+        fault = _run(self._command, login, limit)
+        if fault:
+            _log_failure(login, limit, fault)
 
 
 def _run(command: Sequence[str], login: Login, limit: str) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from submission.config.settings import Sendmail, Settings
@@ -101,18 +102,18 @@ async def _keep_grants(station: Station, inheritance: Inheritance, state: State,
     settings = inheritance.settings
     with _translated():
         table = GrantTable(state)
-        following = _Following(settings, table)
+        following = _Following(settings, table, inheritance.pop_sockets.syslog)
     maps = Maps(settings.pop_before_smtp.sendmail, settings.state_dir)
     publisher = Publisher(maps, table, open_admissions(settings, table), lambda: following.has_turn)
     await publisher.look()
-    socketmap = SocketMap(inheritance.socketmap, publisher.find) if inheritance.socketmap is not None else None
-    if socketmap is not None:
+    socketmaps = [SocketMap(sock, publisher.find) for sock in inheritance.pop_sockets.socketmap.values()]
+    for socketmap in socketmaps:
         await socketmap.start()
     loop = asyncio.get_running_loop()
     reading, publishing = loop.create_task(asyncio.to_thread(following.run)), loop.create_task(publisher.run())
     station.announce()
     await _wait(orders, reading, publishing)
-    if socketmap is not None:
+    for socketmap in socketmaps:
         socketmap.close()
     fault = publishing.exception() if publishing.done() else None
     publishing.cancel()
@@ -130,9 +131,10 @@ async def _keep_grants(station: Station, inheritance: Inheritance, state: State,
 class _Following:
     """The logs, followed by one process at a time."""
 
-    def __init__(self, settings: Settings, table: GrantTable) -> None:
-        """What can't be had is told at once, if nobody else has it: raises StateUnavailableError and OSError."""
+    def __init__(self, settings: Settings, table: GrantTable, sockets: Mapping[str, socket.socket]) -> None:
+        """`sockets` are those of logs that are syslog's. Raises StateUnavailableError, and OSError without a lock."""
         self._settings = settings
+        self._sockets = sockets
         self._table = table
         self._over = threading.Event()
         self._turn = Turn(settings.state_dir / LOCK)
@@ -156,7 +158,7 @@ class _Following:
         self._over.set()
 
     def _open(self) -> LoginFollower:
-        return LoginFollower(self._settings, find_admission(self._settings), self._table)
+        return LoginFollower(self._settings, find_admission(self._settings), self._table, self._sockets)
 
 
 @contextmanager
@@ -166,4 +168,4 @@ def _translated() -> Iterator[None]:
     except (StateUnavailableError, StoreUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error
     except OSError as error:
-        raise StartError(f"pop_before_smtp.logs: {error.strerror or error}", os.EX_UNAVAILABLE) from error
+        raise StartError(f"state_dir: {error.strerror or error}", os.EX_UNAVAILABLE) from error

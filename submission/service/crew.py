@@ -20,11 +20,12 @@ from datetime import UTC, datetime
 from submission import logs
 from submission.config import ConfigError
 from submission.config.settings import Listen, Settings, reaches
-from submission.config.values import SystemdAddress, UnixAddress
+from submission.config.values import SystemdAddress
 from submission.credentials import warm_up
 from submission.credentials.store import StoreUnavailableError
 from submission.service import attendant, worker
 from submission.service.errors import StartError
+from submission.service.pop_sockets import open_pop_sockets
 from submission.service.renewal import renew_certificates
 from submission.service.station import Station
 from submission.service.worker import Inheritance
@@ -55,13 +56,10 @@ class WorkerCrew:
 
     @property
     def sockets(self) -> Sequence[socket.socket]:
-        """What they accept clients from."""
-        socketmap, monitoring = self.inheritance.socketmap, self.inheritance.monitoring
-        return [
-            *(sock for _, sock in self.inheritance.sockets),
-            *([socketmap] if socketmap else []),
-            *monitoring.sockets,
-        ]
+        """What they are asked by."""
+        inheritance = self.inheritance
+        clients = [sock for _, sock in inheritance.sockets]
+        return [*clients, *inheritance.pop_sockets.all, *inheritance.monitoring.sockets]
 
     def begin(self) -> None:
         """Log as the configuration says."""
@@ -87,7 +85,7 @@ class WorkerCrew:
         tls = _renew_tls(former, settings)
         sockets = _renew_sockets(former.sockets, settings)
         try:
-            socketmap = _renew_socketmap(former, settings)
+            pop_sockets = open_pop_sockets(settings, former.pop_sockets)
         except StartError:
             _close_new(sockets, former.sockets)
             raise
@@ -97,7 +95,7 @@ class WorkerCrew:
             settings=settings,
             tls=tls,
             sockets=sockets,
-            socketmap=socketmap,
+            pop_sockets=pop_sockets,
             places=former.places.limited(settings.limits.connections, settings.limits.connections_per_ip),
             users=former.users.limited(settings.limits.connections, settings.limits.user.connections),
             workers=workers,
@@ -117,17 +115,6 @@ def open_sockets(settings: Settings) -> Sockets:
         raise StartError(str(error), os.EX_UNAVAILABLE) from error
     _refuse_loops(sockets, settings)
     return sockets
-
-
-def open_socketmap(settings: Settings) -> socket.socket | None:
-    """Where sendmail asks, if it does. Raises StartError."""
-    path = settings.pop_before_smtp.sendmail.socketmap
-    if not settings.pop_before_smtp.enabled or path is None:
-        return None
-    try:
-        return bind(UnixAddress(path))
-    except BindError as error:
-        raise StartError(f"pop_before_smtp.sendmail.socketmap: {error}", os.EX_UNAVAILABLE) from error
 
 
 def open_tls(settings: Settings) -> ServerTls:
@@ -199,14 +186,6 @@ def _renew_sockets(former: Sockets, settings: Settings) -> Sockets:
 def _close_new(sockets: Sockets, former: Sockets) -> None:
     for sock in {sock for _, sock in sockets}.difference(sock for _, sock in former):
         sock.close()
-
-
-def _renew_socketmap(former: Inheritance, settings: Settings) -> socket.socket | None:
-    path = settings.pop_before_smtp.sendmail.socketmap
-    is_wanted = settings.pop_before_smtp.enabled and path is not None
-    if is_wanted and former.socketmap is not None and str(address_of(former.socketmap)) == f"unix:{path}":
-        return former.socketmap
-    return open_socketmap(settings)
 
 
 def _bind(listen: Listen) -> socket.socket:

@@ -10,9 +10,10 @@ last year, for syslog leaves the year out, or of nobody knows when: it grants no
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from submission import logs
@@ -37,8 +38,14 @@ RETRY = 1.0
 class LoginFollower:
     """Feeds a table from the logs of the configuration."""
 
-    def __init__(self, settings: Settings, admission: Admission, table: GrantTable) -> None:
-        """Raises StateUnavailableError, and OSError where a socket of ours can't be had."""
+    def __init__(
+        self,
+        settings: Settings,
+        admission: Admission,
+        table: GrantTable,
+        sockets: Mapping[str, socket.socket] | None = None,
+    ) -> None:
+        """`sockets` are those of logs that are syslog's. Raises StateUnavailableError."""
         pop = settings.pop_before_smtp
         self._admission = admission
         self._lifetime = pop.lifetime
@@ -46,7 +53,7 @@ class LoginFollower:
         self._reader = Reader(
             [FORMATS[name] for name in pop.formats], [Pattern(each.name, each.regex) for each in pop.pattern]
         )
-        self._watcher = Watcher(pop.logs, table.positions())
+        self._watcher = Watcher(pop.logs, table.positions(), sockets)
 
     def run(self, stop: threading.Event) -> None:
         """Follow until told to stop."""

@@ -31,6 +31,7 @@ from submission.service.errors import StartError
 from submission.service.limiting import close_limiting, keep_releasing, open_limiting
 from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
+from submission.service.pop_sockets import PopSockets
 from submission.service.renewal import catch_up, watch
 from submission.service.station import Station
 from submission.smtp.admission import Admissions, open_admissions
@@ -55,8 +56,7 @@ class Inheritance:
 
     settings: Settings
     sockets: Sequence[tuple[Listen, socket.socket]]
-    socketmap: socket.socket | None
-    """Where sendmail asks, if it does."""
+    pop_sockets: PopSockets
     tls: ServerTls
     places: Places
     users: Places

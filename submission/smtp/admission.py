@@ -105,13 +105,14 @@ def open_admissions(settings: Settings, table: GrantTable) -> Admissions:
 
 
 def find_admission(settings: Settings) -> Admission:
-    """The rules that need nobody to be asked."""
+    """The rules that need nobody to be asked. Balancers are addresses of many people, whoever logs in through them."""
     pop = settings.pop_before_smtp
+    balancers = (network for listen in settings.listen for network in listen.proxy_protocol)
     return Admission(
         settings.auth.realm,
         tuple(entry for entry in pop.static if not isinstance(entry, str)),
         pop.deny,
-        pop.shared,
+        (*pop.shared, *balancers),
         frozenset(domain.lower() for domain in pop.relay_domains),
     )
 

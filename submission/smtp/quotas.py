@@ -27,7 +27,7 @@ from submission.core.transaction import Identity, Peer
 from submission.credentials.store import StoreUnavailableError
 from submission.smtp.places import Row
 from submission.state import StateUnavailableError
-from submission.state.quotas import LimitReachedError, QuotaTable, Subject
+from submission.state.quotas import LimitReachedError, QuotaTable, Subject, user_key
 
 
 class Alarm(Protocol):
@@ -48,8 +48,8 @@ class Limiting:
     table: QuotaTable
     places: Row
     """Of the connections that each user has."""
-    is_enabled: Callable[[Login], Awaitable[bool]]
-    """Whether a login may still be used; raises StoreUnavailableError."""
+    is_enabled: Callable[[Identity], Awaitable[bool]]
+    """Whether an identity's login may still be used; raises StoreUnavailableError."""
     alarm: Alarm
     """Is told whose limit was reached, and its name, once in its window."""
 
@@ -76,7 +76,7 @@ class Quotas:
             self._identity, self._subject = identity, _subject(identity, self._peer.address, settings)
             self._user = self._subject.key if identity.login and settings.user.connections else ""
         try:
-            if settings.user.suspend and identity.login and not await self._limiting.is_enabled(identity.login):
+            if settings.user.suspend and identity.login and not await self._limiting.is_enabled(identity):
                 return replies.SUSPENDED
             if self._user != self._connected_as:
                 await self._connect(self._limiting)
@@ -169,7 +169,7 @@ class Quotas:
 def _subject(identity: Identity, address: str, settings: Limits) -> Subject:
     """Whose limits hold: the login's, else those of the address, of IPv6 the /64, which is one customer's."""
     if identity.login:
-        return Subject(f"user {identity.login}", settings.user.windows)
+        return Subject(user_key(identity.login), settings.user.windows)
     network = str(ip_network((address, 64), strict=False)) if ":" in address else address
     return Subject(f"address {network or 'local'}", settings.address.windows)
 

@@ -22,6 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from submission.core.addresses import Login
 from submission.core.quotas import SLOT, Limit, Reached, Stock, Thing, Usage, slot
 from submission.state import Entry, State, StateUnavailableError, Transaction, read_changes
 from submission.state.batches import Batches
@@ -51,6 +52,11 @@ class Subject:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "things", frozenset(limit.thing for limit in self.limits))
+
+
+def user_key(login: Login) -> str:
+    """The key of a user's usage. A login by POP is written as its user typed it, and must not be another each time."""
+    return f"user {str(login).lower()}"
 
 
 class LimitReachedError(Exception):
@@ -153,17 +159,20 @@ class QuotaTable:
 
     async def _take_more(self, subject: Subject, stock: Stock, thing: Thing, now: float) -> int:
         """Fill the stock with a thing, and take one out; its slot."""
-        wanted = {thing: stock.ask(thing, now)}
+        wanted = stock.ask(thing, now)
+        others = {}
         if thing is Thing.MESSAGES and Thing.RECIPIENTS in subject.things:
-            wanted[Thing.RECIPIENTS] = stock.ask(Thing.RECIPIENTS, now)  # a message will have one, and it's one step
+            others[Thing.RECIPIENTS] = stock.ask(Thing.RECIPIENTS, now)  # a message will have one, and it's one step
         left = stock.empty()
 
         def change(transaction: Transaction) -> tuple[int, dict[Thing, int | Reached]] | LimitReachedError:
             now = time.time()  # here, so that for all workers it is later than the change before
             usage = _get(transaction, subject.key, now)
             _restore(usage, subject, left)
-            taken = {each: usage.take(each, amount, subject.limits, now) for each, amount in wanted.items()}
+            taken = {thing: usage.take(thing, wanted, subject.limits, now)}
             refusal = _refuse(usage, taken[thing], now)
+            if refusal is None:  # else nobody would spend, or hand back, what is taken with it
+                taken |= {each: usage.take(each, amount, subject.limits, now) for each, amount in others.items()}
             _put(transaction, subject.key, usage)
             return refusal or (slot(now), taken)
 

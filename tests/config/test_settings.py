@@ -328,6 +328,16 @@ def test_metrics_for_other_hosts_need_a_token(tmp_path: Path, address: str) -> N
     assert read(tmp_path, text + 'token_file = "token"\n').metrics.token_file == tmp_path / "token"
 
 
+def test_a_port_that_mail_programs_are_sent_to_needs_a_token(tmp_path: Path) -> None:
+    text = LISTEN + FILES + "[metrics]\nclient_config = true\n"
+    assert faults(tmp_path, text) == [
+        "metrics.token_file: is missing, must be the path of a file where metrics.client_config is true, "
+        "which brings others to the port"
+    ]
+    assert read(tmp_path, text + 'token_file = "token"\n').metrics.client_config
+    assert read(tmp_path, text + 'address = ""\n').metrics.client_config
+
+
 @pytest.mark.parametrize(("address", "host"), [("", None), ("127.0.0.2:1", "127.0.0.2"), ("[::1]:9", "::1")])
 def test_metrics_may_be_had_on_this_host_or_not_at_all(tmp_path: Path, address: str, host: str | None) -> None:
     found = read(tmp_path, LISTEN + FILES + f'[metrics]\naddress = "{address}"\n').metrics.address

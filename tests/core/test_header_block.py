@@ -90,6 +90,8 @@ def test_under_data_a_line_loses_a_dot_and_nowhere_else() -> None:
     lost = read(b".From: a@b,\r\n.\tc@d\r\n..X: y\r\n\r\n")
     assert lost.names == [b"from", b".x"]
     assert find_from(lost) == [b"a@b", b"c@d"]
+    assert not read(b".: x\r\nFrom: a@b\r\n\r\n").is_clear
+    assert not read(b". : x\r\nFrom: a@b\r\n\r\n").is_clear
     for octets in (b".From: a@b\r\n\r\n", b"From: a@b,\r\n.\tc@d\r\n\r\n"):
         assert not read(octets, is_stuffed=False).is_clear
         assert find_from(read(octets, is_stuffed=False)) is None

@@ -19,6 +19,7 @@ import pytest
 
 from submission.core.poplog.reader import Reader
 from submission.core.poplog.registry import FORMATS
+from submission.popwatch.syslog import bind_syslog
 from submission.popwatch.watcher import Watcher
 from tests.support.events import Events
 from tests.support.machine import Machine, private_network
@@ -104,7 +105,12 @@ def test_logins_heard_by_a_socket_of_our_own(name: str, machine: Machine) -> Non
     host, stop, listens, found = HOSTS[0], threading.Event(), reader(), set()
     patience = threading.Timer(PATIENCE, stop.set)
     patience.start()
-    with closing(Watcher([f"syslog:{machine.log}"], {})) as watcher, SERVERS[name](machine) as ports:
+    log = f"syslog:{machine.log}"
+    with (
+        closing(bind_syslog(log)) as sock,
+        closing(Watcher([log], {}, {log: sock})) as watcher,
+        SERVERS[name](machine) as ports,
+    ):
         wanted = {f"{USER} {CLIENTS[host]} {protocol}" for protocol in ports}
         for protocol, port in ports.items():
             assert log_in(protocol, (host, port), CLIENTS[host], USER, PASSWORD)

@@ -2,8 +2,10 @@ import os
 import socket
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
+from submission.popwatch.syslog import bind_syslog
 from submission.popwatch.watcher import Watcher
 
 
@@ -11,7 +13,8 @@ def test_all_sources_are_heard_soon_and_a_restart_goes_on_behind(tmp_path: Path)
     one, two, log = tmp_path / "one.log", tmp_path / "two.log", tmp_path / "socket"
     one.write_text("first\n")
     sources = [f"{tmp_path}/*.log", f"syslog:{log}"]
-    watcher = Watcher(sources, {})
+    sockets = {sources[1]: bind_syslog(sources[1])}
+    watcher = Watcher(sources, {}, sockets)
     batches = watcher.batches(threading.Event())
     seen: dict[str, list[object]] = {}
     positions: dict[str, str] = {}
@@ -37,13 +40,14 @@ def test_all_sources_are_heard_soon_and_a_restart_goes_on_behind(tmp_path: Path)
         file.write("fourth\n")
     two.write_text("fifth\n")
     seen.clear()
-    watcher = Watcher(sources, positions)
+    watcher = Watcher(sources, positions, sockets)
     batches = watcher.batches(threading.Event())
     until(str(one), b"fourth")
     until(str(two), b"fifth")
     assert seen[str(one)] == [b"fourth"]
     batches.close()
     watcher.close()
+    sockets[sources[1]].close()
 
 
 def test_a_name_with_wildcards_that_finds_rotated_files_too_reads_them_once(tmp_path: Path) -> None:
@@ -74,12 +78,9 @@ def test_a_name_with_wildcards_that_finds_rotated_files_too_reads_them_once(tmp_
 
 
 def test_what_was_sent_to_the_syslog_socket_before_the_end_is_heard(tmp_path: Path) -> None:
-    log, stop = tmp_path / "socket", threading.Event()
-    watcher = Watcher([f"syslog:{log}"], {})
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"one", str(log))
+    log, stop = f"syslog:{tmp_path}/socket", threading.Event()
+    with closing(bind_syslog(log)) as sock, closing(Watcher([log], {}, {log: sock})) as watcher:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"one", f"{tmp_path}/socket")
         stop.set()
         assert [batch.lines for batch in watcher.batches(stop)] == [[b"one"]]
-    log.touch()  # the next to have the path
-    watcher.close()
-    assert log.exists()

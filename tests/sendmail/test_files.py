@@ -159,3 +159,25 @@ def test_other_people_s_lines_survive_whatever_was_there(
     rejects = "Connect:192.0.2.1\tREJECT" in (*above, *below, *static)
     assert ("connect:192.0.2.1" in keys) == ("192.0.2.1" in addresses and not rejects)
     assert "connect:192.0.2.9" not in keys
+
+
+@pytest.mark.parametrize(
+    ("line", "is_refused"),
+    [
+        ("Connect:192.0.2\tREJECT", True),
+        ("192\t550 no", True),
+        ("connect:192.0\tERROR:5.7.1:550 no", True),
+        ("Connect:192.0.2\tRELAY", False),
+        ("Connect:192.0.20\tREJECT", False),
+        ("#Connect:192.0.2\tREJECT", False),
+        ("IPv6:2001:db8\tDISCARD", False),
+    ],
+)
+def test_an_address_of_a_network_that_the_admin_refuses_is_not_let_in(line: str, is_refused: bool) -> None:
+    text = merge(f"{line}\n", "", "access.static", ["192.0.2.50"])
+    assert ("Connect:192.0.2.50\tRELAY" not in text) == is_refused
+
+
+def test_nor_one_of_an_ipv6_network() -> None:
+    text = merge("Connect:IPv6:2001:db8\tREJECT\n", "", "access.static", ["2001:db8::50", "2001:db9::50"])
+    assert text.count("RELAY") == 1

@@ -62,6 +62,22 @@ def test_the_account_is_suspended_before_the_command_runs(tmp_path: Path, log: i
     assert 'event=suspended user="alice@example.com" limit=connections' in log.getvalue()
 
 
+def test_a_command_that_hangs_puts_off_no_suspension(tmp_path: Path, log: io.StringIO) -> None:
+    suspended: list[Login] = []
+    os.mkfifo(tmp_path / "gate")
+    raised = Alarm(sh('echo x >> "$1/ran"; read line < "$1/gate"', tmp_path), suspended.append)
+    raised(ALICE, "connections")
+    wait_until((tmp_path / "ran").exists)
+    raised(Login("bob", "example.com"), "connections")
+    wait_until(lambda: len(suspended) == 2)
+    descriptor = os.open(tmp_path / "gate", os.O_RDWR)
+    assert len((tmp_path / "ran").read_text().splitlines()) == 1
+    os.write(descriptor, b"\n" * 2)
+    raised.close()
+    os.close(descriptor)
+    assert "alert-failed" not in log.getvalue()
+
+
 def test_a_suspension_that_fails_is_told_and_the_command_runs_nonetheless(tmp_path: Path, log: io.StringIO) -> None:
     def suspend(login: Login) -> None:
         raise NoSuchUserError(login)
@@ -116,7 +132,7 @@ def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log:
     raised = Alarm(sh('read line < "$1/gate"; echo x >> "$1/ran"', tmp_path), None)
     for _ in range(10):
         raised(ALICE, "connections")
-    assert "too many wait for theirs" in log.getvalue()
+    wait_until(lambda: "too many wait for theirs" in log.getvalue())
     descriptor = os.open(tmp_path / "gate", os.O_RDWR)
     os.write(descriptor, b"\n" * 10)
     raised.close()

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +37,7 @@ def settings(folder: Path, mail_log: MailLog) -> Settings:
     return {
         "pop_before_smtp": {
             "enabled": True,
-            "logs": [f"{folder}/logs/*.log"],
+            "logs": [f"{folder}/logs/*.log", f"syslog:{folder}/socket"],
             "formats": ["dovecot"],
             "shared": ["198.51.100.64/26"],
             "deny": ["203.0.113.0/24"],
@@ -240,6 +242,23 @@ def test_a_reload_loses_no_login_and_counts_none_twice(server: Server, mail_log:
     assert logins(server) == count + 1
 
 
+def test_what_is_sent_to_the_syslog_socket_waits_for_whoever_reads_it(server: Server, folder: Path) -> None:
+    def send(count: int) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            for _ in range(count):
+                sock.sendto(b"<22>" + login_line("joe", JOE).encode(), f"{folder}/socket")
+
+    follower = attendant(server)
+    os.kill(follower, signal.SIGSTOP)
+    send(5)  # the kernel holds ten, unless told otherwise
+    os.kill(follower, signal.SIGKILL)
+    wait_until(lambda: logins(server) == 5)
+    send(5)
+    assert reload(server).stdout == "ok\n"
+    send(5)
+    wait_until(lambda: logins(server) == 15)
+
+
 def find_follower(server: Server) -> int | None:
     try:
         return attendant(server)
@@ -277,3 +296,17 @@ def test_a_table_that_cannot_be_read_lets_nobody_in(server: Server, mail_log: Ma
     assert reply_to_mail(server, JOE).startswith(b"454 4.7.0 ")
     events.wait("state-unavailable")
     wait_until(lambda: ask_as_sendmail(server, JOE).startswith("TEMP "))
+
+
+def test_who_has_no_account_here_sends_by_a_grant_though_accounts_may_be_suspended(
+    server: Server, mail_log: MailLog
+) -> None:
+    server.configure({"limits": {"user": {"messages_per_day": 9, "suspend": True}}})
+    assert reload(server).exit_code == 0
+    mail_log.log_in("joe", JOE)
+    mail_log.log_in("alice", EVE)
+    wait_until(lambda: granted(server, JOE) and granted(server, EVE))
+    command = [sys.executable, "-m", "submission", "user", "disable", "alice", "-c", str(server.configuration)]
+    subprocess.run(command, check=True, timeout=30)
+    wait_until(lambda: reply_to_mail(server, EVE).startswith(b"550 5.7.1 "))
+    assert granted(server, JOE)

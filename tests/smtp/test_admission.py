@@ -129,3 +129,11 @@ async def test_who_asks_does_not_wait_for_what_is_noted(tmp_path: Path, table: G
     await admissions.settle()
     assert table.reliances()[0].messages == 100
     state.close()
+
+
+async def test_a_balancer_has_no_grant_whoever_logged_in_through_it(tmp_path: Path, table: GrantTable) -> None:
+    listener = '[[listen]]\naddress = "127.0.0.1:2"\ntls = "none"\nproxy_protocol = ["192.0.2.50"]\n'
+    admissions = opened(tmp_path, table, listener)
+    table.record([grant(), grant("192.0.2.51")])
+    assert await admissions.identify("192.0.2.50") is None
+    assert await admissions.identify("192.0.2.51") == Identity(Via.POP, JOE)

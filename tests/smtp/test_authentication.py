@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scramp import ScramClient
 
+from submission.config.policy import Policy
 from submission.config.settings import Settings
 from submission.core import replies
 from submission.core.addresses import Login
@@ -366,6 +367,19 @@ async def test_a_login_gives_an_identity_once(folder: Path) -> None:
         assert client.peer.identity == Identity(Via.AUTH, ALICE)
         assert await client.auth(GOOD) is replies.AUTH_ALREADY
         assert await client.auth(b"PLAIN") is replies.AUTH_ALREADY
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+async def test_the_password_is_kept_only_where_messages_are_searched_for_it(folder: Path, is_wanted: bool) -> None:
+    policy = Policy(prevent_credential_leaks=is_wanted)
+    async with session(make_settings(folder).model_copy(update={"policy": policy})) as client:
+        assert await client.auth(BAD) is replies.AUTH_FAILED
+        assert client.peer.password == ""
+        assert await client.auth(GOOD) is replies.AUTH_OK
+        assert client.peer.password == (PASSWORD if is_wanted else "")
+        assert PASSWORD not in repr(client.peer)
+        client.peer.forget()
+        assert client.peer.password == ""
 
 
 @pytest.mark.parametrize("argument", [b"plain", b"Plain", b"  PLAIN  "])

@@ -66,8 +66,8 @@ class Installation:
     def disable(self, login: Login) -> None:
         self._disabled.add(login)
 
-    async def _is_enabled(self, login: Login) -> bool:
-        return login not in self._disabled
+    async def _is_enabled(self, identity: Identity) -> bool:
+        return identity.login not in self._disabled
 
 
 async def send(quotas: Quotas, identity: Identity, *recipients: Mailbox) -> list[int]:
@@ -96,6 +96,12 @@ async def test_a_user_has_one_limit_wherever_and_however_they_come(state: Sqlite
     assert await send(installation.session(), Identity(Via.AUTH, Login("bob", "example.com"))) == [0]
     assert await send(installation.session(), STATIC) == [0]
     assert alarms.raised == [("alice@example.com", "messages_per_hour")]
+
+
+async def test_a_user_has_one_limit_however_a_pop_server_writes_the_name(state: SqliteState, alarms: Alarms) -> None:
+    installation = Installation(state, alarms, Limits(user=UserLimits(messages_per_hour=2)))
+    spelled = [Identity(Via.POP, Login(*name)) for name in (("Alice", "example.com"), ("aLICE", "EXAMPLE.com"))]
+    assert [await send(installation.session(), identity) for identity in (*spelled, ALICE)] == [[0], [0], [450]]
 
 
 async def test_the_limits_of_an_address_are_for_those_without_a_login(state: SqliteState, alarms: Alarms) -> None:

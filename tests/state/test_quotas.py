@@ -56,6 +56,13 @@ async def test_workers_together_send_as_much_as_there_is_and_no_more(table: Quot
     assert not await send(table)
 
 
+async def test_a_message_that_is_refused_uses_up_no_recipients(table: QuotaTable) -> None:
+    sent = [await send(table) for _ in range(40)]
+    assert sum(sent) == 20
+    table.close()
+    assert used(table) == {"messages_per_hour": 20, "recipients_per_day": 0}
+
+
 async def test_what_was_not_sent_is_there_for_another_worker_once_it_is_handed_back(
     table: QuotaTable, elsewhere: QuotaTable
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from submission.cli.check.findings import Finding, may_read, may_write
 from submission.config.settings import PopBeforeSmtp
 from submission.popwatch.files import expand
-from submission.popwatch.watcher import syslog_address
+from submission.popwatch.syslog import syslog_address
 from submission.sendmail.files import find_makemap
 
 
