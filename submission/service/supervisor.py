@@ -111,9 +111,12 @@ class Supervisor:
     def _add_places(self, crew: Crew) -> None:
         taken = {place.row for place in self._places}
         free = [row for row in range(self._rows) if row not in taken]
+        if self._rows < len([place for place in self._places if not place.is_retired]) + crew.count:
+            raise StartError(f"a restart is needed for {crew.count} processes instead", os.EX_UNAVAILABLE)
         if len(free) < crew.count:
-            text = f"{len(taken)} workers, of earlier configurations too, still have clients: try again later"
-            raise StartError(text, os.EX_UNAVAILABLE)
+            self._end_oldest()
+            text = f"{len(taken)} workers, of earlier configurations too, still have clients: the first of them end now"
+            raise StartError(f"{text}, try again in a minute", os.EX_UNAVAILABLE)
         self._places += [Place(crew, number, free[number]) for number in range(crew.count)]
 
     def _fill_places(self) -> None:
@@ -232,6 +235,13 @@ class Supervisor:
                     self._places.remove(place)
 
     # Endings
+
+    def _end_oldest(self) -> None:
+        """Let those drain who have been retired for longest, or clients who stay could keep us from any reload."""
+        retired = [place for place in self._places if place.is_retired]
+        for place in retired:
+            if place.crew is retired[0].crew:
+                place.tell(signal.SIGTERM)
 
     def _reap(self) -> None:
         by_pid = {place.pid: place for place in self._places if place.pid}

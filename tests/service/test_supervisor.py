@@ -73,14 +73,17 @@ def linger(station):
     while True:
         signal.pause()
 
+def crowd(station):
+    serve(station)
+
 logs.configure("logfmt", sys.stdout)
 print("ready", flush=True)
 sock = socket.create_server(("127.0.0.1", 0))
 
 class Crew:
-    count = 2
     def __init__(self, *names):
         self.work, self.names, self.sockets = globals()[names[0]], names[1:], [sock]
+        self.count = 7 if self.work is crowd else 2
     def begin(self):
         pass
     def renew(self):
@@ -248,20 +251,36 @@ def test_a_wish_that_comes_while_a_crew_begins_is_heard_later() -> None:
         assert "reloading" in following(process, "reloaded")
 
 
-def test_workers_who_never_end_leave_no_room_in_the_end_and_end_with_the_service() -> None:
+def test_workers_who_never_end_leave_no_room_in_the_end_and_make_some() -> None:
     with ready(SCRIPT, "linger,linger,linger,serve", "60") as process:
         assert next_line(process) == "all ready"
         for _ in range(2):
             process.send_signal(signal.SIGHUP)
             assert following(process, "reloaded")[-1] == "reloaded"
         process.send_signal(signal.SIGHUP)  # there would be eight workers then, and six have room
-        text = "6 workers, of earlier configurations too, still have clients: try again later"
-        assert following(process, f"refused with 69: {text}").count("reloading") == 1
+        first, last = children(process.pid)[:2], children(process.pid)[2:]
+        text = "6 workers, of earlier configurations too, still have clients: the first of them end now"
+        assert following(process, f"refused with 69: {text}, try again in a minute").count("reloading") == 1
+        wait_until(lambda: children(process.pid) == last)
+        assert not any(map(is_alive, first))
+        process.send_signal(signal.SIGHUP)
+        assert following(process, "reloaded")[-1] == "reloaded"
         workers = children(process.pid)
-        assert len(workers) == 6
+        assert (len(workers), workers[:4]) == (6, last)
         process.send_signal(signal.SIGTERM)
         assert following(process, "over -1")[-1] == "over -1"
         assert not any(map(is_alive, workers))
+
+
+def test_more_workers_than_it_has_room_for_need_a_restart() -> None:
+    with ready(SCRIPT, "serve,crowd", "60") as process:
+        assert next_line(process) == "all ready"
+        process.send_signal(signal.SIGHUP)
+        text = "refused with 69: a restart is needed for 7 processes instead"
+        assert following(process, text)[-1] == text
+        assert len(children(process.pid)) == 2
+        process.send_signal(signal.SIGTERM)
+        assert following(process, "over -1")[-1] == "over -1"
 
 
 def children(pid: int) -> list[int]:
