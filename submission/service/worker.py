@@ -117,7 +117,9 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         authenticator = open_authenticator(settings, inheritance.threads)
         state = SqliteState(settings.state_dir / "state.db")
         penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
-        admissions = open_admissions(settings, GrantTable(state))
+        admissions = open_admissions(
+            settings, GrantTable(state), functools.partial(authenticator.is_enabled, may_be_foreign=True)
+        )
         limiting = open_limiting(settings, state, authenticator, inheritance.users.row(station.row))
     except (StoreUnavailableError, StateUnavailableError) as error:
         raise StartError(str(error), os.EX_CONFIG) from error

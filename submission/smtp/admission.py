@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -22,6 +22,9 @@ from submission.core.transaction import Identity, Via
 from submission.state import StateUnavailableError
 from submission.state.grants import GrantTable
 
+IsEnabled = Callable[[Login], Awaitable[bool]]
+"""Whether a login has no account, or one that isn't disabled."""
+
 LOOKUP = 300.0
 """Seconds between lookups of static hosts that are given by name."""
 
@@ -30,9 +33,17 @@ class Admissions:
     """Those of one process. Without an admission nobody has one."""
 
     def __init__(
-        self, admission: Admission | None = None, table: GrantTable | None = None, names: Sequence[str] = ()
+        self,
+        admission: Admission | None = None,
+        table: GrantTable | None = None,
+        names: Sequence[str] = (),
+        is_enabled: IsEnabled | None = None,
     ) -> None:
-        """`names` are hosts whose addresses are static ones; they count once `look_up` has found them."""
+        """`names` are hosts whose addresses are static ones; they count once `look_up` has found them.
+
+        A grant is no good for a user whose account is disabled, if that can be asked.
+        """
+        self._is_enabled = is_enabled
         self._given = self._admission = admission
         self._table = table
         self._names = dict.fromkeys(names, frozenset[Network]())
@@ -41,10 +52,16 @@ class Admissions:
         self._order = asyncio.Lock()
 
     async def identify(self, address: str) -> Identity | None:
-        """As whom a client may send that didn't authenticate, None where it may not. Raises StateUnavailableError."""
+        """As whom a client may send that didn't authenticate, None where it may not.
+
+        Raises StateUnavailableError and StoreUnavailableError.
+        """
         if self._admission is None or self._table is None:
             return None
-        return self._admission.identify(address, await self._table.find(address))
+        identity = self._admission.identify(address, await self._table.find(address))
+        if identity is None or identity.login is None or self._is_enabled is None:
+            return identity
+        return identity if await self._is_enabled(identity.login) else self._admission.identify(address, None)
 
     def recall(self, address: str) -> Identity | None:
         """Likewise, as the table was when it was last asked: for who can't wait. Raises StateUnavailableError."""
@@ -96,12 +113,13 @@ class Admissions:
                 logs.failure("state-unavailable", error)
 
 
-def open_admissions(settings: Settings, table: GrantTable) -> Admissions:
+def open_admissions(settings: Settings, table: GrantTable, is_enabled: IsEnabled | None = None) -> Admissions:
     """What the configuration says; with `table` where it says anything."""
     pop = settings.pop_before_smtp
     if not pop.enabled:
         return Admissions()
-    return Admissions(find_admission(settings), table, [entry for entry in pop.static if isinstance(entry, str)])
+    names = [entry for entry in pop.static if isinstance(entry, str)]
+    return Admissions(find_admission(settings), table, names, is_enabled)
 
 
 def find_admission(settings: Settings) -> Admission:

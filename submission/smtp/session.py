@@ -28,6 +28,7 @@ from submission.core.proxy_header import ProxyHeaderError
 from submission.core.replies import Reply
 from submission.core.sasl import MAX_RESPONSE
 from submission.core.transaction import ORDER, Identity, Peer, Phase, refuse_order
+from submission.credentials.store import StoreUnavailableError
 from submission.smtp.answers import Answers
 from submission.smtp.authentication import Authentication
 from submission.smtp.chunks import skip
@@ -381,8 +382,9 @@ class Session(SMTP):
             return self._heed(refusal)
         try:
             identity = self.peer.identity or await self._admit()
-        except StateUnavailableError as error:
-            logs.failure("state-unavailable", error, session=self.peer.session)
+        except (StateUnavailableError, StoreUnavailableError) as error:
+            name = "state-unavailable" if isinstance(error, StateUnavailableError) else "store-unavailable"
+            logs.failure(name, error, session=self.peer.session)
             return replies.AUTH_UNAVAILABLE
         return await self._handover.mail(argument, identity, can_start_tls=self._can_start_tls)
 

@@ -286,6 +286,16 @@ def test_who_relies_on_it_is_known_and_who_no_longer_needs_it(server: Server, ma
     assert "no, authenticates" in pop(server, "report")
 
 
+def test_a_disabled_account_sends_by_no_grant(server: Server, mail_log: MailLog) -> None:
+    mail_log.log_in("alice", JOE)
+    mail_log.log_in("joe", EVE)  # has no account, which is no reason
+    wait_until(lambda: granted(server, JOE))
+    command = [sys.executable, "-m", "submission", "user", "disable", "alice", "-c", str(server.configuration)]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    wait_until(lambda: not granted(server, JOE))
+    wait_until(lambda: granted(server, EVE))
+
+
 def test_a_table_that_cannot_be_read_lets_nobody_in(server: Server, mail_log: MailLog) -> None:
     mail_log.log_in("joe", JOE)
     wait_until(lambda: granted(server, JOE))

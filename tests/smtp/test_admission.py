@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,3 +138,18 @@ async def test_a_balancer_has_no_grant_whoever_logged_in_through_it(tmp_path: Pa
     table.record([grant(), grant("192.0.2.51")])
     assert await admissions.identify("192.0.2.50") is None
     assert await admissions.identify("192.0.2.51") == Identity(Via.POP, JOE)
+
+
+async def test_a_disabled_account_has_no_grant_but_what_its_address_has_anyway(
+    tmp_path: Path, table: GrantTable
+) -> None:
+    async def is_enabled(login: Login) -> bool:
+        return login != JOE
+
+    opened(tmp_path, table, 'static = ["192.0.2.51"]\n')
+    admissions = open_admissions(load(tmp_path / "submission.toml"), table, is_enabled)
+    eve = Login("eve", "example.com")
+    table.record([grant(), grant("192.0.2.51"), replace(grant("192.0.2.52"), user=str(eve))])
+    assert await admissions.identify("192.0.2.50") is None
+    assert await admissions.identify("192.0.2.51") == Identity(Via.STATIC, None)
+    assert await admissions.identify("192.0.2.52") == Identity(Via.POP, eve)
