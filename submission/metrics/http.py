@@ -18,6 +18,7 @@ import h11
 from submission import logs
 
 MAX_CONNECTIONS = 32
+"""Of more, the oldest has to go: who asks and reads is gone in milliseconds, so it is one that keeps others from it."""
 MAX_REQUEST = 16 << 10
 """Octets of a request's line and header fields, READ more or less."""
 READ = 4096
@@ -54,7 +55,7 @@ class HttpServer:
         self._sock = sock
         self._answer = answer
         self._server: asyncio.Server | None = None
-        self._exchanges: set[asyncio.Task[None]] = set()
+        self._exchanges: dict[asyncio.Task[None], asyncio.StreamWriter] = {}  # the oldest first
 
     async def start(self) -> None:
         """Accept requests from now on."""
@@ -69,11 +70,12 @@ class HttpServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._exchanges) >= MAX_CONNECTIONS:
-            writer.transport.abort()
-            return
+            oldest = next(iter(self._exchanges))
+            oldest.cancel()
+            self._exchanges.pop(oldest).transport.abort()  # which it doesn't itself if it hasn't begun
         exchange = asyncio.get_running_loop().create_task(self._exchange(reader, writer))
-        self._exchanges.add(exchange)
-        exchange.add_done_callback(self._exchanges.discard)
+        self._exchanges[exchange] = writer
+        exchange.add_done_callback(lambda done: self._exchanges.pop(done, None))
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
