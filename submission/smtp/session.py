@@ -193,6 +193,7 @@ class Session(SMTP):
             self._handover.quotas.leave()
             self._stream.close()
             self._smtp_methods.clear()  # bound methods: without them the session is freed without a collector
+            self._client_connected_cb = None  # likewise, which asyncio lets go of in a connection_made of its own
             self._log(self.loop.time() - started)
 
     async def _open(self) -> None:

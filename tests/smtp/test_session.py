@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -18,14 +19,14 @@ from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.session import COMMANDS_AT_A_TIME, Session
 from submission.smtp.sessions import Sessions
-from tests.support.noting_relay import Relay, running
+from tests.support.noting_relay import Relay, running, until
 
 
 @contextlib.asynccontextmanager
-async def connected(
+async def listening_at(
     folder: Path, pool: Pool, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> AsyncIterator[tuple[Session, asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A session that has said hello and is alice's, and the client's end of its connection."""
+) -> AsyncIterator[tuple[Listener, socket.socket]]:
+    """A listener that isn't started, and its socket."""
     settings = Settings.model_validate(
         {
             "hostname": "mail.example.com",
@@ -36,22 +37,51 @@ async def connected(
     )
     authenticator = open_authenticator(settings)
     sessions = Sessions(Places(1, 10, 10).row(0))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listener = Listener(settings.listen[0], listening, Shared(settings, pool, authenticator, now), sessions, None)
-        reader, writer = await asyncio.open_connection(*listening.getsockname())
-        accepted, _ = listening.accept()
-    session = Session(listener)
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: session, accepted)
-    await reader.readline()
-    writer.write(b"HELO client.example\r\n")
-    await reader.readline()
-    session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"))
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        shared = Shared(settings, pool, authenticator, now)
+        try:
+            yield Listener(settings.listen[0], sock, shared, sessions, None), sock
+        finally:
+            await sessions.drain(0)
+            authenticator.close()
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    folder: Path, pool: Pool, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[tuple[Session, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A session that has said hello and is alice's, and the client's end of its connection."""
+    async with listening_at(folder, pool, now) as (listener, sock):
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        accepted, _ = sock.accept()
+        session = Session(listener)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: session, accepted)
+        await reader.readline()
+        writer.write(b"HELO client.example\r\n")
+        await reader.readline()
+        session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"))
+        try:
+            yield session, reader, writer
+        finally:
+            writer.close()
+
+
+async def test_a_session_is_freed_at_its_end_and_needs_no_collector(tmp_path: Path) -> None:
+    """Regression: with TLS each was 136 KiB that waited for the collector."""
+    gc.collect()
+    gc.disable()
     try:
-        yield session, reader, writer
+        async with running(Relay()) as pool, listening_at(tmp_path, pool) as (listener, sock):
+            await listener.start()
+            reader, writer = await asyncio.open_connection(*sock.getsockname())
+            writer.write(b"QUIT\r\n")
+            assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"220 ")
+            writer.close()
+            async with asyncio.timeout(10):
+                await until(lambda: not any(isinstance(each, Session) for each in gc.get_objects()))
+            await listener.stop()
     finally:
-        writer.close()
-        await sessions.drain(0)
-        authenticator.close()
+        gc.enable()
 
 
 async def test_after_a_fault_of_ours_a_message_is_not_taken_for_commands(tmp_path: Path) -> None:
