@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from submission import logs
 from submission.config import ConfigError
 from submission.config.settings import Listen, Settings, reaches
-from submission.config.values import SystemdAddress
+from submission.config.values import SystemdAddress, UnixAddress
 from submission.credentials import warm_up
 from submission.credentials.store import StoreUnavailableError
 from submission.service import attendant, worker
@@ -175,6 +175,8 @@ def _renew_sockets(former: Sockets, settings: Settings) -> Sockets:
     try:
         for listen in settings.listen:
             there = [sock for before, sock in former if before.address == listen.address]
+            if isinstance(listen.address, UnixAddress) and not listen.address.path.is_socket():
+                there = []  # nobody finds it any more
             sockets += [(listen, sock) for sock in there or [_bind(listen)]]
         _refuse_loops(sockets, settings)
     except StartError:

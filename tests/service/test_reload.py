@@ -210,6 +210,10 @@ def test_listeners_come_and_go_and_those_that_stay_are_never_closed(server: Serv
     assert reload(server).exit_code == 0
     with connect_unix(path) as connection:
         assert connection.recv(100).startswith(b"220 ")
+    path.unlink()  # somebody tidies up
+    assert reload(server).exit_code == 0
+    with connect_unix(path) as connection:
+        assert connection.recv(100).startswith(b"220 ")
 
 
 def is_refused(port: int) -> bool:
