@@ -26,10 +26,9 @@ from submission.credentials.store import StoreUnavailableError
 from submission.service import attendant, worker
 from submission.service.errors import StartError
 from submission.service.pop_sockets import open_pop_sockets
-from submission.service.renewal import renew_certificates
 from submission.service.station import Station
 from submission.service.worker import Inheritance
-from submission.smtp.pem import CertificateError
+from submission.smtp.pem import CertificateError, UnreadableError
 from submission.smtp.sockets import BindError, address_of, bind, bind_all
 from submission.smtp.tls import ServerTls
 
@@ -161,11 +160,19 @@ def _refuse_fixed(former: Settings, settings: Settings) -> None:
 
 
 def _renew_tls(former: Inheritance, settings: Settings) -> ServerTls:
-    """The same, with certificates as the files have them now; another one only where it has to be."""
+    """The same, with certificates as the files have them now; another one only where it has to be. Raises StartError.
+
+    A key that only root can read is no fault of the configuration: it stays, and the log tells.
+    """
     before = former.settings
     if (settings.tls, settings.tls_minimums) != (before.tls, before.tls_minimums):
         return open_tls(settings)
-    renew_certificates(former.tls)
+    try:
+        former.tls.reload(datetime.now(UTC))
+    except UnreadableError as error:
+        logs.warning("certificate-refused", reason=str(error))
+    except CertificateError as error:
+        raise StartError(str(error), os.EX_CONFIG) from error
     return former.tls
 
 

@@ -1,4 +1,4 @@
-"""Renewed certificates: taken at a reload, and by each worker when a file has changed."""
+"""Renewed certificates, taken by each worker when a file has changed; at a reload the supervisor does it (crew.py)."""
 
 from __future__ import annotations
 

@@ -28,6 +28,10 @@ class CertificateError(Exception):
     """A certificate or key can't be used. The text names the file, and says why and what would be right."""
 
 
+class UnreadableError(CertificateError):
+    """A file is closed to the user that the service runs as; it may have been read by root before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """The first certificate of a file, which is the server's own."""
@@ -79,7 +83,7 @@ def _parsed(file: Path, parse: Callable[[bytes], _T], wish: str) -> _T:
         return parse(data)
     except PermissionError as error:
         text = "the service reads it as the user it runs as, whose group must be able to (chgrp, chmod 640)"
-        raise CertificateError(f'"{file}": {error.strerror}; {text} and to enter the folders above') from None
+        raise UnreadableError(f'"{file}": {error.strerror}; {text} and to enter the folders above') from None
     except OSError as error:
         raise CertificateError(f'"{file}": {error.strerror}, {wish}') from None
     except REFUSED:  # whose texts fill a page at times, and might repeat what is in the file

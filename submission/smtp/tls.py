@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from submission import logs
 from submission.config.settings import Tls, TlsVersion
-from submission.smtp.pem import Certificate, CertificateError, read_certificate, read_public_key
+from submission.smtp.pem import Certificate, CertificateError, UnreadableError, read_certificate, read_public_key
 
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -166,6 +166,8 @@ def trust(context: ssl.SSLContext, authorities: Path) -> None:
         context.load_verify_locations(authorities)
     except ssl.SSLError:
         raise CertificateError(f'"{authorities}" cannot be used, {wish}') from None
+    except PermissionError as error:
+        raise UnreadableError(f'"{authorities}": {error.strerror}, {wish}') from None
     except OSError as error:
         raise CertificateError(f'"{authorities}": {error.strerror}, {wish}') from None
 

@@ -150,6 +150,10 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(server: Server) -> None
     assert "is a listener of our own" in refused(server, relay, os.EX_CONFIG)
     assert "garbage.pem" in refused(server, {"tls": {"certificate": "garbage.pem"}}, os.EX_CONFIG)
     assert "/state/directory" in refused(server, {"store": {"url": "sqlite:directory"}}, os.EX_CONFIG)  # by the workers
+    put(server.folder / "garbage.pem", (server.folder / "server.pem").read_bytes())
+    (server.folder / "server.pem").write_bytes(b"garbage")
+    assert "server.pem" in refused(server, {}, os.EX_CONFIG)  # which a certificate's deploy hook has to hear
+    (server.folder / "garbage.pem").replace(server.folder / "server.pem")
     restart = "a restart is needed for what changed: user\n"
     assert refused(server, {"user": "daemon"}, os.EX_CONFIG) == restart
 
