@@ -154,7 +154,8 @@ class Server:
     def log(self, event: str = "") -> list[str]:
         """The lines that it has logged, or those about one event."""
         text = self._log.read_text() if self._log.exists() else ""
-        return [line for line in text.splitlines() if f"event={event}" in line]
+        whole = text[: text.rfind("\n") + 1]  # the last line may be half written
+        return [line for line in whole.splitlines() if f"event={event}" in line]
 
     def peak_memory(self) -> int:
         """The most octets that its processes had resident so far, added up (Linux's VmHWM)."""
