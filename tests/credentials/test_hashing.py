@@ -57,6 +57,7 @@ def test_only_the_password_itself_is_right(password: str) -> None:
         "{PLAIN}" + PASSWORD,
         "\x00",
     ],
+    ids=range(13),
 )
 def test_nothing_but_a_hash_lets_anybody_in(kept: str) -> None:
     for password in (PASSWORD, "", kept, "nobody's password"):

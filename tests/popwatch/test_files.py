@@ -295,7 +295,9 @@ def test_a_new_file_that_got_the_old_ones_number_is_read_from_its_start(path: Pa
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no gzip", gzip.compress(b"one\n")[:12], gzip.compress(b"x" * 99)[:-9] + b"zz"]
+    "content",
+    [b"", b"no gzip", gzip.compress(b"one\n")[:12], gzip.compress(b"x" * 99)[:-9] + b"zz"],
+    ids=["empty", "something else", "half of the header", "damaged"],
 )
 def test_what_is_broken_beside_it_does_no_harm(path: Path, content: bytes) -> None:
     path.with_name("mail.log.1.gz").write_bytes(content)
