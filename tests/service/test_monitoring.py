@@ -177,7 +177,7 @@ def token(installation: Server) -> Iterator[Path]:
     installation.configure({})
 
 
-def test_a_token_is_read_before_root_is_dropped(installation: Server, token: Path) -> None:
+def test_a_token_is_read_before_root_is_dropped(installation: Server, sink: Sink, token: Path) -> None:
     token.write_text("0123456789abcdef\n")
     token.chmod(0o600)
     with installation:
