@@ -41,6 +41,7 @@ for device in null zero full random urandom; do
   mount --bind "/dev/$device" "dev/$device"
 done
 ln -s "$1/dev-log" dev/log
+ln -s /proc/self/fd dev/fd
 mkdir -p ".$1"
 mount --bind "$1" ".$1"
 echo "auth required pam_unix.so nodelay" > etc/pam.d/common-auth
@@ -64,7 +65,7 @@ class Machine:
 
     def __enter__(self) -> Self:
         (self._folder / "machine").mkdir()
-        namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        namespaces = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
         self._process = subprocess.Popen(
             [*namespaces, "sh", "-c", SET_UP, "sh", str(self._folder), str(self._packages)],
             stdin=subprocess.DEVNULL,
@@ -85,7 +86,7 @@ class Machine:
 
     def command(self, *words: str) -> list[str]:
         """What runs a command in there."""
-        return ["nsenter", f"--target={self._first}", "--mount", "--pid", "--root", "--wdns=/", *words]
+        return ["nsenter", f"--target={self._first}", "--mount", "--uts", "--pid", "--root", "--wdns=/", *words]
 
     def run(self, *words: str) -> None:
         """Run a command until it ends, or has become a daemon."""
@@ -94,6 +95,14 @@ class Machine:
     def path(self, name: str) -> Path:
         """Where a file of its is, seen from here."""
         return Path(f"/proc/{self._first}/root{name}")
+
+    def show(self, folder: Path) -> None:
+        """Have a folder there that this machine has, on whatever file system."""
+        inside = self._folder / "machine/root" / folder.relative_to("/")
+        if not self.path(str(folder)).exists():
+            self.path(str(folder)).mkdir(parents=True)
+            mount = ["mount", "--rbind", str(folder), str(inside)]
+            subprocess.run(["nsenter", f"--target={self._first}", "--mount", *mount], check=True, timeout=PATIENCE)
 
     def add_user(self, name: str, password: str) -> None:
         """A user with a home, an empty Maildir there, and an empty mailbox."""
@@ -117,6 +126,17 @@ def private_network(addresses: Sequence[str]) -> Iterator[None]:
             for address in addresses:
                 options = ["nodad"] if ":" in address else []
                 subprocess.run(["ip", "address", "add", address, "dev", "lo", *options], check=True)
+            yield
+        finally:
+            _check(_libc.setns(before.fileno(), _NEW_NETWORK))
+
+
+@contextmanager
+def network_of(pid: int) -> Iterator[None]:
+    """This thread, and whatever it starts, in the network that a process is in."""
+    with Path("/proc/thread-self/ns/net").open() as before, Path(f"/proc/{pid}/ns/net").open() as there:
+        _check(_libc.setns(there.fileno(), _NEW_NETWORK))
+        try:
             yield
         finally:
             _check(_libc.setns(before.fileno(), _NEW_NETWORK))
