@@ -45,8 +45,7 @@ ln -s /proc/self/fd dev/fd
 mkdir -p ".$1"
 mount --bind "$1" ".$1"
 echo "auth required pam_unix.so nodelay" > etc/pam.d/common-auth
-echo ready
-exec chroot . sleep infinity
+exec chroot . sh -c "echo ready; exec sleep infinity"
 """
 
 
@@ -77,6 +76,8 @@ class Machine:
             raise RuntimeError("the machine could not be set up")
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         self._first = int(children.read_text())
+        if self.path("/").samefile("/"):  # then a command would be run on this machine itself
+            raise RuntimeError("the machine has not changed its root")
         return self
 
     def __exit__(self, *_: object) -> None:
