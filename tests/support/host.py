@@ -27,6 +27,8 @@ from tests.support.network import PATIENCE
 NAME = "mail.example.com"
 ADDRESS = "192.0.2.1"
 CLIENT = "192.0.2.50"
+NOBODY = "192.0.2.99"
+"""The address of example.org, where mail goes and nobody answers."""
 _ENVIRONMENT = (
     "env",
     "-i",
@@ -39,12 +41,12 @@ _ENVIRONMENT = (
 _REPOSITORY = Path(__file__).parents[2]
 _STAND_INS = Path(__file__).with_name("stand_ins")
 
-# Called with REPOSITORY PREFIX PYTHON STAND_INS NAME ADDRESS.
+# Called with REPOSITORY PREFIX PYTHON STAND_INS NAME ADDRESS NOBODY.
 _SET_UP = """
 set -e
 umask 022
 hostname "$5"
-printf '127.0.0.1 localhost\\n%s %s mail\\n' "$6" "$5" > /etc/hosts
+printf '127.0.0.1 localhost\\n%s %s mail\\n%s example.org\\n' "$6" "$5" "$7" > /etc/hosts
 rm -f /etc/resolv.conf
 printf 'nameserver 127.0.0.1\\noptions attempts:1 timeout:1\\n' > /etc/resolv.conf
 for database in passwd group shadow hosts services protocols; do
@@ -111,6 +113,14 @@ class Host:
             command = self.machine.command(*_ENVIRONMENT, "bash", "-c", f"exec {script}")
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
+    def make_certificate(self) -> None:
+        """Key and certificate in /etc/ssl/mail.example.com, as an authority's client leaves them, of no authority."""
+        self.do(
+            f"install -d -m 0700 /etc/ssl/{NAME}; cd /etc/ssl/{NAME}; umask 077;"
+            " openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+            f" -keyout privkey.pem -out fullchain.pem -subj /CN={NAME} -addext subjectAltName=DNS:{NAME}; chmod 644 fullchain.pem"
+        )
+
     def path(self, name: str) -> Path:
         """Where a file of the host's is, seen from here."""
         return self.machine.path(name)
@@ -148,9 +158,8 @@ def host(folder: Path, packages: Path = Path("/")) -> Iterator[Host]:
         for place in (_REPOSITORY, Path(sys.prefix), Path(sys.base_prefix)):
             machine.show(place)
         python = Path(sys.executable).resolve()
-        machine.run(
-            "bash", "-c", _SET_UP, "bash", *map(str, (_REPOSITORY, sys.prefix, python, _STAND_INS, NAME, ADDRESS))
-        )
+        arguments = (_REPOSITORY, sys.prefix, python, _STAND_INS, NAME, ADDRESS, NOBODY)
+        machine.run("bash", "-c", _SET_UP, "bash", *map(str, arguments))
         yield there
 
 

@@ -1,4 +1,4 @@
-"""Debian's sendmail on a host of walk.py's, in its own places: /etc/mail, port 25, and port 587, until that is handed over.
+"""Debian's sendmail on a host of walk.py's, in its own places: /etc/mail, port 25, and 587 until that is handed over.
 
 It is configured as the package would have it, by the package's own sendmail.mc, but that it serves the network, not
 only loopback, for that is the sendmail that people move from. A test appends to /etc/mail/sendmail.mc what its host

@@ -82,6 +82,7 @@ def _start(name: str, unit: Mapping[str, str]) -> int:
         if unit.get("Type") != "notify" or _is_ready(process, listener):
             return 0
     print(f"Job for {name}.service failed because the control process exited with error code.", file=sys.stderr)
+    print((PLACE / f"{name}.log").read_text(), file=sys.stderr)
     return 1
 
 
