@@ -47,6 +47,7 @@ def sendmail_with_sasl(there: Host) -> Iterator[Host]:
         yield there
 
 
+@pytest.mark.timeout(180)  # a minute is too little for a way so long, on a busy machine
 def test_the_move(sendmail_with_sasl: Host) -> None:
     there = sendmail_with_sasl
     logins = {step.text for step in read_recipe(DOCUMENT) if isinstance(step, Command) and "--auth-user" in step.text}

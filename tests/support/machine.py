@@ -30,7 +30,9 @@ set -e
 mount -t tmpfs tmpfs "$1/machine"
 cd "$1/machine"
 mkdir upper work root
-[ "$2" = / ] || cp -a "$2/etc" "$2/usr" "$2/var" upper
+[ "$2" = / ] || for folder in etc usr var; do
+  [ ! -d "$2/$folder" ] || cp -a "$2/$folder" upper
+done
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 cd root
 mount -t proc proc proc
@@ -45,7 +47,7 @@ ln -s /proc/self/fd dev/fd
 mkdir -p ".$1"
 mount --bind "$1" ".$1"
 echo "auth required pam_unix.so nodelay" > etc/pam.d/common-auth
-exec chroot . sh -c "echo ready; exec sleep infinity"
+exec chroot . bash -c "echo ready; sleep infinity & wait"  # and buries whoever is left behind
 """
 
 

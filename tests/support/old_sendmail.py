@@ -24,8 +24,7 @@ _INIT_SCRIPT = """\
 # start|stop|restart|reload
 file=/run/sendmail/mta/sendmail.pid
 stop() {
-  [ -f $file ] && kill "$(head -1 $file)"
-  while pgrep -f '^sendmail: MTA: accepting' > /dev/null; do sleep 0.05; done
+  pid=$(head -1 $file) && while kill "$pid" 2> /dev/null; do sleep 0.05; done
 }
 case $1 in
   start) /usr/sbin/sendmail-mta -Am -L sm-mta -bd -q10m ;;
