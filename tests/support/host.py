@@ -118,7 +118,8 @@ class Host:
         self.do(
             f"install -d -m 0700 /etc/ssl/{NAME}; cd /etc/ssl/{NAME}; umask 077;"
             " openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
-            f" -keyout privkey.pem -out fullchain.pem -subj /CN={NAME} -addext subjectAltName=DNS:{NAME}; chmod 644 fullchain.pem"
+            f" -keyout privkey.pem -out fullchain.pem -subj /CN={NAME} -addext subjectAltName=DNS:{NAME};"
+            " chmod 644 fullchain.pem"
         )
 
     def path(self, name: str) -> Path:
