@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hmac
 import socket
 import ssl
 import struct
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from tests.support.network import PATIENCE
+from tests.support.proofs import cram_md5
 from tests.support.server import Server
 
 Departure = Literal["close", "reset", "half-close"]
@@ -106,6 +106,10 @@ class Client:
     def start_tls(self) -> None:
         """Ask for TLS and shake hands."""
         assert self.say("STARTTLS").startswith(b"220 ")
+        self.shake_hands()
+
+    def shake_hands(self) -> None:
+        """Begin TLS, for which the service is ready."""
         self._stream.close()
         self._socket = self._server.encrypt(self._socket, self._certificate)
         self._stream = self._socket.makefile("rb")
@@ -113,9 +117,8 @@ class Client:
     def log_in(self, user: str, password: str) -> bytes:
         """Say EHLO and authenticate with CRAM-MD5, which needs no TLS; the last reply."""
         self.say("EHLO client.example")
-        challenge = base64.b64decode(self.say("AUTH CRAM-MD5")[4:])
-        response = f"{user} {hmac.new(password.encode(), challenge, 'md5').hexdigest()}"
-        return self.say(base64.b64encode(response.encode()).decode())
+        challenge = base64.b64decode(self.say("AUTH CRAM-MD5")[4:]).decode()
+        return self.say(base64.b64encode(cram_md5(challenge, user, password).encode()).decode())
 
     def leave(self, departure: Departure) -> None:
         """Close; reset, as a machine that was switched off and on does; or send no more, but listen still."""
