@@ -227,6 +227,16 @@ class Authentication:
         reply = await self._conclude(self._machine(ExternalMechanism.NAME), b"")
         return reply if 400 <= reply.code < 500 else None
 
+    async def is_withdrawn(self) -> bool:
+        """Whether the login that the client proved was disabled or deleted since: a session lasts longer than that may.
+
+        Raises StoreUnavailableError.
+        """
+        identity = self._peer.identity
+        if identity is None or identity.login is None:
+            return False
+        return not await self._shared.authenticator.is_enabled(identity.login)
+
     async def _conclude(self, machine: Mechanism, initial: bytes | None) -> Reply:
         """Lead an exchange to its end, and note how it ended. Raises ExchangeError."""
         peer, name = self._peer, machine.NAME

@@ -382,6 +382,8 @@ class Session(SMTP):
         if refusal is not None:
             return self._heed(refusal)
         try:
+            if await self._authentication.is_withdrawn():
+                return replies.SUSPENDED
             identity = self.peer.identity or await self._admit()
         except (StateUnavailableError, StoreUnavailableError) as error:
             name = "state-unavailable" if isinstance(error, StateUnavailableError) else "store-unavailable"
