@@ -106,7 +106,8 @@ class FailingRelay:
     def order(self, words: str) -> None:
         """`STEP FAULT` for new connections from now on; `well` for none. Those that are there are closed.
 
-        `release` lets those go on who wait at their step, or don't read; those who are silent leave.
+        `release` lets those go on who wait at their step, or don't read; those who are silent leave. So it is from
+        then on for all who come to their step, until another order.
         """
         if self._process is None or self._process.stdin is None:
             raise RuntimeError("it does not run")
@@ -166,8 +167,8 @@ class _Relay:
         """An order from outside."""
         if words == "release":
             self.released.set()
-            self.released = asyncio.Event()
         else:
+            self.released = asyncio.Event()
             step, _, fault = words.partition(" ")
             self.order = (step, fault)
             for writer in self._writers:
@@ -245,8 +246,8 @@ class _Connection:
         if step == self._step and self._fault == "trickle":
             self._say_there()
             for place in range(len(octets)):
+                await asyncio.sleep(TRICKLE)  # before, not behind: whoever has the last octet goes on at once
                 await self._send(octets[place : place + 1])
-                await asyncio.sleep(TRICKLE)
         else:
             await self._reach(step)
             await self._send(octets)
