@@ -11,6 +11,7 @@ from submission.certificates import write_certificates
 from tests.faults.outcomes import Ground, Relay
 from tests.support.failing_client import PASSWORD, USER
 from tests.support.failing_relay import FailingRelay
+from tests.support.sendmail import Sendmail
 from tests.support.server import Server, Settings, public_folder
 
 
@@ -26,6 +27,33 @@ def failing_relay(folder: Path) -> Iterator[FailingRelay]:
     write_certificates(folder / "relay", ["localhost"])
     with FailingRelay(folder / "relay") as relay:
         yield relay
+
+
+class Deliveries:
+    """A real sendmail, seen as a relay."""
+
+    def __init__(self, sendmail: Sendmail) -> None:
+        self._sendmail = sendmail
+        self.address = sendmail.address
+
+    def messages(self) -> dict[str, list[bytes]]:
+        kept: dict[str, list[bytes]] = {}
+        for delivery in self._sendmail.deliveries():
+            name = delivery.sender.partition("@")[0]
+            kept.setdefault(name, []).append(delivery.content.replace(b"\n", b"\r\n"))
+        return kept
+
+
+@pytest.fixture(scope="module", params=["failing_relay", "sendmail"])
+def any_relay(request: pytest.FixtureRequest, folder: Path) -> Relay:
+    """One after the other, for what has to be so with both."""
+    if request.param == "sendmail":
+        sendmail = Sendmail(folder / "sendmail")
+        request.addfinalizer(sendmail.stop)
+        sendmail.start()
+        return Deliveries(sendmail)
+    relay: Relay = request.getfixturevalue("failing_relay")
+    return relay
 
 
 @pytest.fixture(scope="module")

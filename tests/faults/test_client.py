@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,6 @@ from tests.faults.outcomes import Ground, Relay
 from tests.faults.tables import columns
 from tests.support.failing_client import ACKNOWLEDGED, Plan, play
 from tests.support.processes import next_line, release
-from tests.support.sendmail import Sendmail
 from tests.support.server import Server, Settings
 
 TABLE = columns("The client fails")
@@ -27,30 +25,9 @@ ENCRYPTED = [fault for fault in BY_ITSELF if fault != "half-close"]  # TLS knows
 CHUNKS = ("chunk", "chunks", "last")
 
 
-class Deliveries:
-    """A real sendmail, seen as a relay."""
-
-    def __init__(self, sendmail: Sendmail) -> None:
-        self._sendmail = sendmail
-        self.address = sendmail.address
-
-    def messages(self) -> dict[str, list[bytes]]:
-        kept: dict[str, list[bytes]] = {}
-        for delivery in self._sendmail.deliveries():
-            name = delivery.sender.partition("@")[0]
-            kept.setdefault(name, []).append(delivery.content.replace(b"\n", b"\r\n"))
-        return kept
-
-
-@pytest.fixture(scope="module", params=["failing_relay", "sendmail"])
-def relay(request: pytest.FixtureRequest, folder: Path) -> Relay:
-    if request.param == "sendmail":
-        sendmail = Sendmail(folder / "sendmail")
-        request.addfinalizer(sendmail.stop)
-        sendmail.start()
-        return Deliveries(sendmail)
-    relay: Relay = request.getfixturevalue("failing_relay")
-    return relay
+@pytest.fixture(scope="module")
+def relay(any_relay: Relay) -> Relay:
+    return any_relay
 
 
 @pytest.fixture(scope="module")
