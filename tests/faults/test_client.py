@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +12,7 @@ import pytest
 
 from tests.faults.outcomes import Ground, Relay
 from tests.faults.tables import columns
-from tests.support.failing_client import ACKNOWLEDGED, Plan, play
+from tests.support.failing_client import ACKNOWLEDGED, Plan, play, start
 from tests.support.processes import next_line, release
 from tests.support.server import Server, Settings
 
@@ -76,15 +74,11 @@ def test_by_itself(fault: str, tls: str, server: Server, ground: Ground) -> None
 def test_as_a_process(fault: str, server: Server, ground: Ground) -> None:
     """All are at their step; then each gets the signal. Who was only stopped goes on when the service has given up."""
     plans = make_plans(server, fault, "none")
-    command = [sys.executable, "-m", "tests.support.failing_client"]
     with ExitStack() as stack:
         clients = {}
         for plan in plans.values():
-            process = subprocess.Popen(
-                [*command, plan.to_json()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            clients[plan] = stack.enter_context(process)
-            stack.callback(process.kill)
+            clients[plan] = stack.enter_context(start(plan))
+            stack.callback(clients[plan].kill)
         heard = {plan: next_line(process) == ACKNOWLEDGED for plan, process in clients.items()}
         for process in clients.values():
             process.send_signal(FROM_OUTSIDE[fault])

@@ -32,6 +32,7 @@ import select
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -40,6 +41,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 PATIENCE = 20.0
+"""Seconds that a client waits for anything, unless told."""
 TRICKLE = 0.002
 """Seconds between two octets of one who sends them one by one: "one a second" for a service whose deadlines are short."""
 FLOOD = b"HELP\r\n" * 10_000
@@ -69,6 +71,7 @@ class Plan:
     verb: Literal["DATA", "BDAT"] = "DATA"
     tls: Literal["none", "starttls", "implicit"] = "none"
     size: int = 400
+    patience: float = PATIENCE
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -104,7 +107,7 @@ class _Client:
 
     def steps(self) -> Iterator[str]:
         """The whole transaction, step by step. Raises OSError, and _RefusedError where the service doesn't agree."""
-        select.select([self.socket], [], [], PATIENCE)
+        select.select([self.socket], [], [], self._plan.patience)
         yield "connect"
         self._expect(b"2")
         yield "greeting"
@@ -192,7 +195,7 @@ class _Client:
         with contextlib.suppress(TimeoutError):
             for _ in range(MAX_FLOOD // len(FLOOD)):
                 self.socket.sendall(FLOOD)
-        self._over.wait(PATIENCE)
+        self._over.wait(self._plan.patience)
         raise _RefusedError
 
     def _encrypt(self) -> None:
@@ -228,7 +231,7 @@ class _Client:
 
 def _connect(plan: Plan) -> socket.socket:
     sock = socket.socket()
-    sock.settimeout(PATIENCE)
+    sock.settimeout(plan.patience)
     if plan.fault == "full":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # as little as the kernel allows
     sock.connect(("127.0.0.1", plan.port))
@@ -254,6 +257,12 @@ def play(plan: Plan, over: threading.Event, pause: Callable[[bool], object] = bo
         if client is not None:
             client.socket.close()
     return client is not None and client.is_acknowledged
+
+
+def start(plan: Plan) -> subprocess.Popen[str]:
+    """Start the program for an attempt that pauses."""
+    command = [sys.executable, "-m", "tests.support.failing_client", plan.to_json()]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def main() -> None:
