@@ -45,15 +45,13 @@ class Deliveries:
 
 
 @pytest.fixture(scope="module", params=["failing_relay", "sendmail"])
-def any_relay(request: pytest.FixtureRequest, folder: Path) -> Relay:
+def any_relay(request: pytest.FixtureRequest, folder: Path) -> Iterator[Relay]:
     """One after the other, for what has to be so with both."""
     if request.param == "sendmail":
-        sendmail = Sendmail(folder / "sendmail")
-        request.addfinalizer(sendmail.stop)
-        sendmail.start()
-        return Deliveries(sendmail)
-    relay: Relay = request.getfixturevalue("failing_relay")
-    return relay
+        with Sendmail(folder / "sendmail") as sendmail:
+            yield Deliveries(sendmail)
+    else:
+        yield request.getfixturevalue("failing_relay")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from tests.support.failing_client import PASSWORD, USER, Plan, compose
 from tests.support.network import wait_until
 from tests.support.server import Server
 
-WORDS = {
+FAULT = "fault: "
+_WORDS = {
     # heard 250, deliveries, the log's results
     (True, 1, ("ok",)): "taken",
     (False, 1, ("ok",)): "unheard",
@@ -68,14 +69,15 @@ class Ground:
         for event in self.events.all("message"):
             results.setdefault(event["from"].partition("@")[0], []).append(event["result"])
         return {
-            plan: _word(plan, was_heard, kept.get(plan.name, []), results.get(plan.name, []))
+            plan: name_outcome(plan, was_heard, kept.get(plan.name, []), results.get(plan.name, []))
             for plan, was_heard in attempts.items()
         }
 
 
-def _word(plan: Plan, was_heard: bool, kept: list[bytes], results: list[str]) -> str:
+def name_outcome(plan: Plan, was_heard: bool, kept: list[bytes], results: list[str]) -> str:
+    """The word for an attempt, or a text that begins with FAULT."""
     whole = compose(plan.name, plan.size)
     if any(message != whole for message in kept):
-        return "damaged"
+        return f"{FAULT}damaged"
     found = (was_heard, len(kept), tuple(results))
-    return WORDS.get(found, f"forbidden: heard={was_heard}, kept={len(kept)}, log={','.join(results)}")
+    return _WORDS.get(found) or f"{FAULT}heard={was_heard}, kept={len(kept)}, log={','.join(results) or 'nothing'}"

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import random
 import secrets
 import signal
 import sys
@@ -25,10 +24,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -36,8 +36,8 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
 from submission.certificates import write_certificates
-from tests.faults.outcomes import Ground
-from tests.faults.tables import columns
+from tests.faults.outcomes import FAULT, Ground
+from tests.faults.plans import plans
 from tests.faults.weather import Weather
 from tests.support.failing_client import ACKNOWLEDGED, PASSWORD, USER, Plan, play, start
 from tests.support.failing_relay import FailingRelay
@@ -54,16 +54,9 @@ SETTINGS = {
     "limits": {"command_timeout": 1, "connections_per_ip": 1000, "message_size": "1MiB"},
     "relay": {"connect_timeout": 1, "final_timeout": 1},
 }
-_SIZES = (400, 400, 400, 5_000, 5_000, 100_000, 600_000)
-_KINDS = ("none", "none", "none", "starttls", "implicit")
-_CLIENT_FAULT, _RELAY_FAULT = 0.35, 0.25
-"""The share of clients that fail, and of messages that make the relay fail."""
 _FROM_OUTSIDE = 0.06
-"""The share of the former that are processes of their own, to be killed or stopped."""
+"""The share of failing clients that are processes of their own, to be killed or stopped."""
 _SIGNALS = {"kill -9": signal.SIGKILL, "SIGSTOP": signal.SIGSTOP}
-_FAULTS = ("close", "reset", "half-close", "silence", "garbage", "trickle", "full")
-_OPENING = ("connect", "EHLO", "STARTTLS")
-"""Where the relay doesn't know yet whose transaction it will be."""
 _TELLING = 500
 """Messages between two lines of progress, where that is no terminal."""
 _STOPPED = 1.5
@@ -104,14 +97,14 @@ def storm(messages: int, seed: str, progress: Callable[[int], object] = lambda _
     with _installation() as (server, relay):
         ground = Ground(server, relay)
         weather = Weather(f"{seed}-weather", server, relay)
-        attempts = _send(list(_plans(messages, seed, server)), weather, progress)
+        attempts = _send(list(islice(plans(seed, server.ports, PATIENCE, _FROM_OUTSIDE), messages)), weather, progress)
         server.stop()
         ground_words = ground.outcomes({plan: attempt.is_acknowledged for plan, attempt in attempts.items()})
         report = Report(seed, time.monotonic() - began, Counter(ground_words.values()), weather.counts)
         report.logged.update(event["result"] for event in ground.events.all("message"))
         report.delivered = sum(map(len, relay.messages().values()))
         for plan, word in ground_words.items():
-            if word.startswith(("forbidden", "damaged")):
+            if word.startswith(FAULT):
                 report.faults.append(f"{plan}: {word}")
             elif word == "untold" and not any(map(attempts[plan].was_during, weather.kills)):
                 report.faults.append(f"{plan}: not in the log, and no worker was killed")
@@ -142,26 +135,7 @@ def _prepare(folder: Path) -> Path:
     return folder
 
 
-def _plans(messages: int, seed: str, server: Server) -> Iterator[Plan]:
-    """The attempts: number by number the same for the same seed."""
-    draw = random.Random(seed)  # noqa: TID251, S311 - to be had again is what it is for
-    client_faults, relay_faults = columns("The client fails"), columns("The relay fails")
-    for number in range(messages):
-        kind, verb, size = draw.choice(_KINDS), draw.choice(("DATA", "BDAT")), draw.choice(_SIZES)
-        name, step, fault = f"m{number}", "", ""
-        if draw.random() < _CLIENT_FAULT:
-            fault = draw.choice(tuple(_SIGNALS) if draw.random() < _FROM_OUTSIDE else _FAULTS)
-            step = draw.choice(list(client_faults[fault]))
-        if draw.random() < _RELAY_FAULT:
-            relay_fault = draw.choice(_FAULTS)
-            relay_step = draw.choice([step for step in relay_faults[relay_fault] if step not in _OPENING])
-            name = f"{name}.{relay_fault}.{relay_step}"
-        if fault == "trickle":
-            size = _SIZES[0]  # or it would take an hour
-        yield Plan(server.ports[kind], name, step, fault, verb, kind, size, PATIENCE)
-
-
-def _send(plans: list[Plan], weather: Weather, progress: Callable[[int], object]) -> dict[Plan, _Attempt]:
+def _send(plans: Sequence[Plan], weather: Weather, progress: Callable[[int], object]) -> dict[Plan, _Attempt]:
     """Play all of them, some at a time, in whatever weather."""
     done = 0
     lock = threading.Lock()

@@ -12,11 +12,11 @@ Column = dict[str, str]
 
 
 def columns(title: str) -> dict[str, Column]:
-    """The table under a heading: from a fault to its column. A cell that makes no sense holds a dash, and is left out."""
+    """The table under a heading, by its faults. A cell that makes no sense holds a dash, and is left out."""
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in _lines(title)]
     faults, cells = rows[0], rows[2:]
     return {
-        fault: {row[0]: row[number] for row in cells if row[number] != "–"}
+        fault: {row[0]: row[number] for row in cells if row[number] != "-"}
         for number, fault in enumerate(faults)
         if number > 0
     }

@@ -51,7 +51,7 @@ def make_plan(server: Server, column: str, step: str) -> Plan:
 
 @contextmanager
 def hit(column: str, ground: Ground) -> Iterator[None]:
-    """Processes are hit; in the end those that were stopped run again, and for those that were killed there are others."""
+    """Processes are hit; in the end those that were stopped run again."""
     server = ground.server
     workers = server.workers()
     pids = workers if column.startswith("worker") else [server.pid]

@@ -8,13 +8,14 @@ supervisor, whose successor knows nothing of that.
 from __future__ import annotations
 
 import os
-import random
+import random  # noqa: TID251 - what is drawn has to be had again
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
+from tests.faults.plans import FAULTS
 from tests.support.failing_relay import FailingRelay
 from tests.support.network import wait_until
 from tests.support.server import Server
@@ -32,7 +33,7 @@ class Weather:
     """A thread that does it, from `start` to `end`, and keeps count."""
 
     def __init__(self, seed: str, server: Server, relay: FailingRelay) -> None:
-        self._random = random.Random(seed)  # noqa: TID251, S311 - to be had again is what it is for
+        self._random = random.Random(seed)
         self._server = server
         self._relay = relay
         self._is_over = threading.Event()
@@ -120,7 +121,6 @@ class Weather:
         self._relay.order("well")
 
     def _fail_new_relay_connections(self) -> None:
-        fault = self._random.choice(["close", "reset", "half-close", "silence", "garbage", "trickle", "full"])
-        self._relay.order(f"{self._random.choice(['connect', 'EHLO'])} {fault}")
+        self._relay.order(f"{self._random.choice(['connect', 'EHLO'])} {self._random.choice(FAULTS)}")
         self._last()
         self._relay.order("well")

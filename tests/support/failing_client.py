@@ -17,8 +17,8 @@ The transaction is a generator that stops at each step, so what is to happen hap
     chunks      the first chunk was answered, and the last has not begun
     last        the last chunk was sent, and no reply to it was read
 
-In the test's process it is a call, `play`. To be killed or stopped it runs as a program, which gets a Plan as JSON. That
-says at the step, and at its end, whether its message was ACKNOWLEDGED; in between it waits for a line.
+In the test's process it is a call, `play`. To be killed or stopped it is a program that gets a Plan as JSON. That says at
+the step, and at its end, whether its message was ACKNOWLEDGED; in between it waits for a line.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from typing import Literal
 PATIENCE = 20.0
 """Seconds that a client waits for anything, unless told."""
 TRICKLE = 0.002
-"""Seconds between two octets of one who sends them one by one: "one a second" for a service whose deadlines are short."""
+"""Seconds between two octets of one who sends them one by one: a second, for a service whose deadlines are minutes."""
 FLOOD = b"HELP\r\n" * 10_000
 MAX_FLOOD = 64 << 20
 BLOCKED = 0.3
@@ -78,7 +78,7 @@ class Plan:
 
 
 def compose(name: str, size: int) -> bytes:
-    """The message of an attempt: its own octets throughout, some lines with dots at their front, `size` or a bit more."""
+    """The message of an attempt: its own octets throughout, dots at the front of lines, `size` or a bit more."""
     header = (
         f"From: {USER}@example.com\r\nTo: alice@test.example\r\nSubject: {name}\r\n"
         f"Date: Sat, 21 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{name}@test.example>\r\n\r\n"
@@ -97,6 +97,7 @@ class _Client:
         self._plan = plan
         self._over = over
         self._message = compose(plan.name, plan.size)
+        self._heard = b""
         self._has_ended = False
         self._trickles = False
         self.is_acknowledged = False
@@ -182,11 +183,10 @@ class _Client:
 
     def _hear_out(self) -> None:
         """Say nothing any more, and listen to the end."""
-        heard = b""
         while octets := self.socket.recv(4096):
-            heard += octets
+            self._heard += octets
             if self._has_ended and not self.is_acknowledged:
-                self.is_acknowledged = heard.startswith(b"2")
+                self.is_acknowledged = self._heard.startswith(b"2")
         raise _RefusedError
 
     def _flood(self) -> None:
@@ -217,16 +217,18 @@ class _Client:
             time.sleep(TRICKLE)  # slowness is what this is about
 
     def _expect(self, first: bytes) -> bytes:
-        """Read a reply, which nothing follows before we speak again; its last line."""
-        reply = b""
-        while not (reply.endswith(b"\r\n") and reply.splitlines()[-1][3:4] != b"-"):
-            octets = self.socket.recv(4096)
-            if not octets:
-                raise _RefusedError
-            reply += octets
-        if not reply.startswith(first):
+        """Read a reply; its last line. A goodbye may be behind it."""
+        line = b"000-"
+        while line[3:4] == b"-":
+            while b"\r\n" not in self._heard:
+                octets = self.socket.recv(4096)
+                if not octets:
+                    raise _RefusedError
+                self._heard += octets
+            line, _, self._heard = self._heard.partition(b"\r\n")
+        if not line.startswith(first):
             raise _RefusedError
-        return reply.splitlines()[-1]
+        return line
 
 
 def _connect(plan: Plan) -> socket.socket:
@@ -241,7 +243,8 @@ def _connect(plan: Plan) -> socket.socket:
 def play(plan: Plan, over: threading.Event, pause: Callable[[bool], object] = bool) -> bool:
     """Make the attempt; whether the client was told that its message is taken.
 
-    `pause` is called at the step where the fault is "pause", with what is so by then. `over` is set when whoever still waits may leave.
+    `pause` is called at the step where the fault is "pause", with what is so by then. `over` is set when those may
+    leave who still wait.
     """
     client = None
     try:
