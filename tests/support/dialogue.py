@@ -8,8 +8,6 @@ transcript says. The play never sleeps: it waits for a line, for as long as `PAT
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import itertools
 import queue
 import re
@@ -19,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import sasl_client
 from tests.support.network import PATIENCE
 from tests.support.server import Server, Settings
 from tests.support.sink import KEYWORDS, Answer, Sink, script
@@ -234,7 +233,9 @@ class _Client:
         if what == "base64":
             return base64.b64encode(argument.encode("latin-1")).decode()
         argument, password = argument.split(" ")
-        answer = {"cram-md5": _cram_md5, "digest-md5": _digest_md5, "scram": _scram}[what]
+        answer = {"cram-md5": sasl_client.cram_md5, "digest-md5": sasl_client.digest_md5, "scram": sasl_client.scram}[
+            what
+        ]
         return base64.b64encode(answer(self._challenge.decode(), argument, password).encode()).decode()
 
     def _read(self) -> bytes:
@@ -249,36 +250,6 @@ class _Client:
 def _unescape(escape: str) -> str:
     letters = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
     return letters.get(escape[1]) or bytes.fromhex(escape[2:]).decode("latin-1")
-
-
-def _cram_md5(challenge: str, user: str, password: str) -> str:
-    return f"{user} {hmac.new(password.encode(), challenge.encode(), 'md5').hexdigest()}"
-
-
-def _digest_md5(challenge: str, user: str, password: str) -> str:
-    """The answer of RFC 2831, as terse as it may be."""
-    said = dict(re.findall(r'([a-z]+)="([^"]*)"', challenge))
-    parts = said["nonce"], "00000001", "cnonce", "auth"
-    key = hashlib.md5(f"{user}:{said['realm']}:{password}".encode()).digest()
-    key = hashlib.md5(key + f":{said['nonce']}:cnonce".encode()).hexdigest().encode()
-    uri = hashlib.md5(b"AUTHENTICATE:smtp/dialogue").hexdigest()
-    response = hashlib.md5(key + f":{':'.join(parts)}:{uri}".encode()).hexdigest()
-    return (
-        f'username="{user}",realm="{said["realm"]}",nonce="{said["nonce"]}",cnonce="cnonce",nc=00000001,qop=auth,'
-        f'digest-uri="smtp/dialogue",response={response}'
-    )
-
-
-def _scram(challenge: str, first: str, password: str) -> str:
-    """The client-final of RFC 7677 that belongs to this client-first."""
-    nonce, salt, iterations = (part[2:] for part in challenge.split(","))
-    header, bare = first.split("n=", 1)
-    unproved = f"c={base64.b64encode(header.encode()).decode()},r={nonce}"
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    signature = hmac.digest(hashlib.sha256(client_key).digest(), f"n={bare},{challenge},{unproved}".encode(), "sha256")
-    proof = bytes(one ^ other for one, other in zip(client_key, signature, strict=True))
-    return f"{unproved},p={base64.b64encode(proof).decode()}"
 
 
 class _Relay:
