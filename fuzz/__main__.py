@@ -7,6 +7,7 @@ invariant ends the run with status 77 and lies in build/fuzz as TARGET-crash-...
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import subprocess
 import sys
@@ -52,7 +53,9 @@ def _fuzz(name: str, seconds: int) -> int:
 def _run(name: str, *arguments: str) -> int:
     """Run libFuzzer in a process of its own, for it ends the one that it runs in."""
     command = [sys.executable, "-m", "fuzz", "--libfuzzer", name, f"-timeout={_TIMEOUT}"]
-    return subprocess.run([*command, *arguments], check=False).returncode
+    with tempfile.TemporaryDirectory() as scratch:  # which it doesn't tidy up
+        environment = os.environ | {"TMPDIR": scratch}
+        return subprocess.run([*command, *arguments], env=environment, check=False).returncode
 
 
 def _become(name: str) -> None:

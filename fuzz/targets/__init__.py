@@ -19,7 +19,7 @@ class Target(Protocol):
         """Raise where `data` breaks an invariant."""
 
 
-NAMES = ("data", "databases", "header", "poplog", "proxy_header", "sasl")
+NAMES = ("arguments", "data", "databases", "header", "poplog", "proxy_header", "sasl", "session")
 
 
 def load(name: str) -> Target:
