@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_LOGIN = 255
 """Octets in each half of a login."""
@@ -56,8 +57,7 @@ _MAILBOX = re.compile(rb"(?P<local>%(local)s)(?:@(?P<domain>%(domain)s))?" % {b"
 _PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*)>(?: +(?P<rest>.*))?')
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """An address of the envelope, as the client wrote it: `text` is what goes on to the relay between `<` and `>`.
 
     `domain` is empty for an unqualified name (`<postmaster>`, `<root>`), which the relay completes as it sees fit,

@@ -12,8 +12,8 @@ text, nothing that the peer sent unquoted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 _STATUS = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 
@@ -21,8 +21,7 @@ MAX_TEXT = 400
 """Octets of text on a line of ours; RFC 5321 section 4.5.3.1.5 allows 512 with code and CRLF."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One reply: `lines` hold the text after code and separator, enhanced status code included, without CRLF."""
 
     code: int
