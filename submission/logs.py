@@ -175,13 +175,14 @@ def _foreign(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _logfmt(fields: Mapping[str, object]) -> str:
-    return " ".join(
-        [
-            f"{key}={value}" if type(value) in _NUMBERS else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
-            for key, value in fields.items()
-            if value is not None
-        ]
-    )
+    words = []
+    for key, value in fields.items():
+        if type(value) in _NUMBERS:
+            words.append(f"{key}={value}")
+        elif value is not None:
+            text = value if type(value) is str and len(value) <= MAX_VALUE else _text(value)
+            words.append(f"{key}={_written(text, key in _QUOTED_KEYS)}")
+    return " ".join(words)
 
 
 @functools.lru_cache(maxsize=256)  # a client's values come line after line

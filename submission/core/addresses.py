@@ -50,11 +50,11 @@ MAX_PATH = 256
 """Octets of a path with its brackets (RFC 5321 section 4.5.3.1.3)."""
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]"
-_LABEL = rb"[A-Za-z0-9_\x80-\xff](?:[A-Za-z0-9_\x80-\xff-]*[A-Za-z0-9_\x80-\xff])?"
-_LOCAL = rb'(?:%(atext)s+(?:\.%(atext)s+)*|"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*")' % {b"atext": _ATEXT}
-_DOMAIN = rb"(?:%(label)s(?:\.%(label)s)*\.?|\[[A-Za-z0-9:.-]+\])" % {b"label": _LABEL}
+_LABEL = rb"[A-Za-z0-9_\x80-\xff]++(?:-++[A-Za-z0-9_\x80-\xff]++)*+"
+_LOCAL = rb'(?:%(atext)s++(?:\.%(atext)s++)*+|"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*+")' % {b"atext": _ATEXT}
+_DOMAIN = rb"(?:%(label)s(?:\.%(label)s)*+\.?|\[[A-Za-z0-9:.-]+\])" % {b"label": _LABEL}
 _MAILBOX = re.compile(rb"(?P<local>%(local)s)(?:@(?P<domain>%(domain)s))?" % {b"local": _LOCAL, b"domain": _DOMAIN})
-_PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*)>(?: +(?P<rest>.*))?')
+_PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]++|\\.|"(?:[^"\\]++|\\.)*+")*+)>(?: +(?P<rest>.*))?')
 
 
 class Mailbox(NamedTuple):
@@ -102,14 +102,17 @@ def parse_mailbox(path: bytes) -> Mailbox | None:
     control characters in a quoted string, nor those of Unicode (U+0080 to U+009F), which terminals obey too.
     """
     match = _MAILBOX.fullmatch(path)
-    if match is None:
-        return None
-    try:
-        if _CONTROLS.search(path.decode("utf-8")):
-            return None
-    except UnicodeDecodeError:
+    if match is None or not (path.isascii() or _is_plain_text(path)):
         return None
     return Mailbox(path, match["local"], match["domain"] or b"")
+
+
+def _is_plain_text(octets: bytes) -> bool:
+    """Whether these are UTF-8, without control characters."""
+    try:
+        return not _CONTROLS.search(octets.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
 
 
 def encode_xtext(text: str) -> bytes:

@@ -47,11 +47,9 @@ class Reply(NamedTuple):
 
         A line that has none gets the first line's, or `x.0.0`, which says no more than the code does.
         """
-        if not 200 <= self.code < 600 or 300 <= self.code < 400:
+        if all(map(_STATUS.match, self.lines)) or not 200 <= self.code < 600 or 300 <= self.code < 400:
             return self
         found = [_STATUS.match(line) for line in self.lines]
-        if None not in found:
-            return self
         status = found[0][1] + b" " if found[0] else b"%d.0.0 " % (self.code // 100)
         return Reply(
             self.code, tuple(line if match else status + line for match, line in zip(found, self.lines, strict=True))
