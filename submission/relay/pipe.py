@@ -137,9 +137,10 @@ class Pipe(SMTPProtocol):
         if self.lost is not None:
             raise self.lost
 
-    @property
-    def _transport(self) -> asyncio.Transport:
-        return cast("asyncio.Transport", self.transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn what the connection is written to."""
+        super().connection_made(transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Take octets from the relay."""
@@ -157,6 +158,8 @@ class Pipe(SMTPProtocol):
 
     def _take_line(self, line: bytes) -> bool:
         code, is_last, text = _parse(line)
+        if is_last and not self._lines and len(line) < MAX_REPLY:  # all of a reply, as nearly always
+            return self._take_reply(Reply(code, (text,)))
         if not code or (self._lines and code != self._code):
             self._fail(RelayLostError(f"not an SMTP reply: {line[:80]!r}"))
             return False
@@ -166,23 +169,26 @@ class Pipe(SMTPProtocol):
         if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             self._fail(RelayLostError("a reply without end"))
             return False
-        return not is_last or self._take_reply(Reply(code, tuple(self._lines)))
+        if not is_last:
+            return True
+        reply = Reply(code, tuple(self._lines))
+        self._lines, self._size = [], 0
+        return self._take_reply(reply)
 
     def _take_reply(self, reply: Reply) -> bool:
-        self._lines.clear()
-        self._size = 0
         waiting = len(self._waiting)
         if waiting <= len(self._output) or (waiting == 1 and self._is_sending):
             # Between commands it can only be a goodbye; inside a body, a refusal before its end.
             self._fail(RelayLostError(f"unasked: {reply.text[:200]}", reply))
             return False
         future = self._waiting.popleft()
-        if future is None and not reply.is_positive:
-            self._fail(RelayLostError(f"refused: {reply.text[:200]}"))
-            return False
         if reply.code == 354:
             self._owes_body = True
-        if future is not None and not future.done():
+        if future is None:
+            if not reply.is_positive:
+                self._fail(RelayLostError(f"refused: {reply.text[:200]}"))
+                return False
+        elif not future.done():
             future.set_result(reply)
         return True
 
