@@ -334,7 +334,7 @@ class Session(SMTP):
 
     @property
     def _can_start_tls(self) -> bool:
-        return self._listener.settings.tls == "starttls" and not self._is_encrypted
+        return not self._is_encrypted and self._listener.settings.tls == "starttls"
 
     async def smtp_STARTTLS(self, argument: bytes) -> Reply | None:
         """Begin TLS, and forget all that was said before (RFC 3207 section 4.2)."""
