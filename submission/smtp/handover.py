@@ -117,7 +117,7 @@ class Handover:
         refusal = await self.quotas.open(identity)
         if refusal is not None:
             return refusal
-        self._open = _Open(envelope, Upstream(self._shared.pool, self._client))
+        self._open = _Open(envelope, Upstream(self._shared.pool, self._describe_client))
         command = b"MAIL FROM:<" + sender.text + b">" + parameters.encode(self._with_submitter(envelope))
         self._answers.promise(self._open.upstream.send(command), self._take_sender, self._lose)
         return None
@@ -229,8 +229,7 @@ class Handover:
             raise RuntimeError("a command came in a phase that the table refuses it in")
         return self._open
 
-    @property
-    def _client(self) -> Client:
+    def _describe_client(self) -> Client:
         """Who submits, for a relay that wants to know."""
         return Client(self._peer.user or "", self._peer.address, self._peer.hello, is_hidden=self._hides_client)
 
