@@ -90,9 +90,10 @@ def split_path(argument: bytes, prefix: bytes) -> tuple[bytes, bytes] | None:
     if argument[: len(prefix)].upper() != prefix:
         return None
     match = _PATH.fullmatch(argument, len(prefix))
-    if match is None or len(match["path"]) + 2 > MAX_PATH:
+    if match is None:
         return None
-    return match["path"], match["rest"] or b""
+    path, rest = match.groups(b"")
+    return (path, rest) if len(path) + 2 <= MAX_PATH else None
 
 
 def parse_mailbox(path: bytes) -> Mailbox | None:
@@ -104,7 +105,8 @@ def parse_mailbox(path: bytes) -> Mailbox | None:
     match = _MAILBOX.fullmatch(path)
     if match is None or not (path.isascii() or _is_plain_text(path)):
         return None
-    return Mailbox(path, match["local"], match["domain"] or b"")
+    local, domain = match.groups(b"")
+    return Mailbox(path, local, domain)
 
 
 def _is_plain_text(octets: bytes) -> bool:
