@@ -17,8 +17,8 @@ The transaction is a generator that stops at each step, so what is to happen hap
     chunks      the first chunk was answered, and the last has not begun
     last        the last chunk was sent, and no reply to it was read
 
-In the test's process it is a call, `play`. To be killed or stopped it is a program that gets a Plan as JSON. That says at
-the step, and at its end, whether its message was ACKNOWLEDGED; in between it waits for a line.
+In the test's process it is a call, `play`. To be killed or stopped it is a program that gets a Plan as JSON. That says
+at the step, and at its end, whether its message was ACKNOWLEDGED; in between it waits for a line.
 """
 
 from __future__ import annotations
