@@ -11,6 +11,9 @@ document tells them apart). A command that ends otherwise than the document says
 Whoever leaves the walk with a command or a file of the document not done fails, too, so that a document and its test
 can't part: a section that isn't walked, or a command added later, is noticed.
 
+Commands that only look, such as grep, are repeated until they show what they should, as a reader would look again: logs
+are written by others, in their own time.
+
 What a test may say of certain commands, each by its text, as the document has it but for comments:
 
 - `answers`: what is typed at the prompts of a program;
@@ -21,15 +24,19 @@ What a test may say of certain commands, each by its text, as the document has i
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from tests.support.host import Host, end
-from tests.support.network import wait_until
+from tests.support.network import PATIENCE, wait_until
 from tests.support.recipe import Command, Step, Text, is_as_shown, read_recipe
+
+_LOOKS = re.compile(r"(?:grep|journalctl|ss|tail) ")
 
 # The reader's shell stays in the folder that a command has left it in.
 _TYPED = """
@@ -103,12 +110,23 @@ class Walk:
         if step.text in self._lasting:
             self._begin(step, self._lasting[step.text])
             return
+        end = time.monotonic() + PATIENCE
+        fault = self._try(step)
+        while fault and _LOOKS.match(step.text) and time.monotonic() < end:
+            time.sleep(0.1)  # between looks
+            fault = self._try(step)
+        if fault:
+            raise StepError(f"{self._describe(step)}\n{fault}")
+
+    def _try(self, step: Command) -> str:
+        """Type a command; what was wrong with it, or nothing."""
         script = f"{_TYPED}eval {shlex.quote(step.text)}"
         result = self._host.run(script, stdin=self._answers.get(step.text), from_client=step.prompt == "$")
         if result.status != step.status:
-            raise StepError(f"{self._describe(step)}\nended with {result.status}, and printed:\n{result.output}")
+            return f"ended with {result.status}, and printed:\n{result.output}"
         if step.output is not None and not is_as_shown(step.output, result.output):
-            raise StepError(f"{self._describe(step)}\nshould print:\n{step.output}\nand printed:\n{result.output}")
+            return f"should print:\n{step.output}\nand printed:\n{result.output}"
+        return ""
 
     def _begin(self, step: Command, sign: str) -> None:
         output = self._host.folder / f"lasting-{len(self._processes)}"
