@@ -140,7 +140,8 @@ class Stage:
     table: GrantTable
     records: dict[tuple[str, str], Record]
     certificates: dict[str, Path | None]
-    relays: bool
+    is_backup: bool
+    """Whether mail for one domain is taken from anybody; whoever may send takes any form of an address then."""
     _in_message: dict[Connection, bool] = field(default_factory=dict)
     written: int = 0
     """Messages that clients wrote."""
@@ -194,7 +195,7 @@ class Gate(RuleBasedStateMachine):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.stage = stage
-        self.world = World(stage.relays)
+        self.world = World(stage.is_backup, takes_rewritten=stage.is_backup)
         self.open: list[Session] = []
 
     @initialize(target=sessions, places=st.tuples(PLACES, PLACES), user=st.sampled_from(USERS))
@@ -432,7 +433,7 @@ class Gate(RuleBasedStateMachine):
             case "MAIL":
                 is_due, comes = visitor.mail(self.world, text), f"MAIL FROM:<{text}>"
             case "RCPT":
-                is_due, comes = visitor.rcpt(text), f"RCPT TO:<{text}>"
+                is_due, comes = visitor.rcpt(self.world, text), f"RCPT TO:<{text}>"
             case "DATA":
                 is_due, comes = visitor.data(text), f"{number}"
             case "BDAT":
@@ -510,7 +511,7 @@ def _encode(command: Command, number: int) -> bytes:
 # The stage
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["for users", "for a relay domain too"])
+@pytest.fixture(scope="module", params=[False, True], ids=["for users", "as a backup too"])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with public_folder() as folder, Sink() as sink:
         authority = ClientAuthority()
@@ -532,6 +533,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
                 },
                 "limits": {"auth_failures": 1000},
                 "policy": {
+                    "rewritten_recipients": request.param,
                     "sender": "own",
                     "from_header": "own",
                     "senders": [{"user": user, "addresses": list(more)} for user, more in SENDERS.items()],
