@@ -76,6 +76,11 @@ runpy.run_module("submission", run_name="__main__", alter_sys=True)
 """
 USERS, PASSWORDS = ("alice", "bob"), ("sesame", "mellon")
 APP_PASSWORD = write_out(bytes(range(13)))
+LOGINS = (
+    *(("CRAM-MD5", "alice", "right"), ("CRAM-MD5", "bob", "right"), ("LOGIN", "alice", "app")),
+    *(("EXTERNAL", "bob", "right"), ("EXTERNAL", "alice", "right")),
+)
+"""Mechanism, user, and with what."""
 MISTAKES = 10
 """Bad commands after which a connection is closed."""
 
@@ -198,14 +203,14 @@ class Gate(RuleBasedStateMachine):
         self.world = World(stage.is_backup, takes_rewritten=stage.is_backup)
         self.open: list[Session] = []
 
-    @initialize(target=sessions, places=st.tuples(PLACES, PLACES), user=st.sampled_from(USERS))
-    def begin(self, places: tuple[Place, Place], user: str) -> MultipleResults[Session]:
-        """Have both users, no grant, and two clients, one of whom has logged in."""
+    @initialize(target=sessions, places=st.tuples(PLACES, PLACES), login=st.sampled_from(LOGINS))
+    def begin(self, places: tuple[Place, Place], login: tuple[str, ...]) -> MultipleResults[Session]:
+        """Have both users, no grant, and two clients with a certificate, one of whom has tried to log in."""
         for user in USERS:
             self.change_account(user, PASSWORDS[0])
         self.stage.table.remove(self.stage.table.grants())
         return multiple(
-            *(self.connect(place, "", HELLOS[0], who) for place, who in zip(places, (user, ""), strict=True))
+            *(self.connect(place, "bob", HELLOS[0], each) for place, each in zip(places, (login, None), strict=True))
         )
 
     def teardown(self) -> None:
@@ -273,9 +278,9 @@ class Gate(RuleBasedStateMachine):
         place=PLACES,
         certificate=st.sampled_from(("", "", "bob", "stranger")),
         hello=st.sampled_from((HELLOS[0], *HELLOS, None)),
-        user=st.sampled_from(("alice", "bob", "")),
+        login=st.sampled_from((*LOGINS, None)),
     )
-    def connect(self, place: Place, certificate: str, hello: Command | None, user: str) -> Session:
+    def connect(self, place: Place, certificate: str, hello: Command | None, login: tuple[str, ...] | None) -> Session:
         """Come in by a listener, and perhaps log in at once."""
         kind, proxied_for, source = place
         client = Client(self.stage.server, kind, proxied_for, source, self.stage.certificates[certificate])
@@ -288,8 +293,8 @@ class Gate(RuleBasedStateMachine):
         self.open.append(session)
         if hello is not None:
             self._send(session, [hello])
-        if user:
-            self.authenticate(session, "CRAM-MD5", user, "right")
+        if login is not None:
+            self.authenticate(session, *login)
         return session
 
     @rule(session=sessions, transaction=whole)
