@@ -103,7 +103,7 @@ OWN = "its own"
 """Stands for an address of whoever a client is."""
 SENT_AS = (
     *(OWN, OWN, OWN, "", "alice@example.com", "alice+tag@example.com", "bob@example.com", "info@example.com"),
-    *("alice@elsewhere.example", "eve@example.org"),
+    *("alice@elsewhere.example", "alicebob@example.com"),
 )
 SENT_TO = (
     *("victim@remote.example", "victim@remote.example", f"root@{RELAY_DOMAIN}", f"root@mx.{RELAY_DOMAIN}"),
