@@ -79,7 +79,7 @@ def dawdling(writers: int, readers: int, port: int) -> Iterator[Crowd]:
     def behave(number: int, over: threading.Event) -> bool:
         name = f"slow{next(numbers)}"
         slow = Plan(port, name, "content", "trickle", size=LONG, patience=FOREVER, pace=OCTET)
-        deaf = Plan(port, name, "RCPT", "full", patience=FOREVER)
+        deaf = Plan(port, name, "EHLO", "full", patience=FOREVER)
         return play(slow if number < writers else deaf, over)
 
     crowd = Crowd(writers + readers, behave)
