@@ -8,8 +8,6 @@ transcript says. The play never sleeps: it waits for a line, for as long as `PAT
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import itertools
 import queue
 import re
@@ -19,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import sasl_client
 from tests.support.network import PATIENCE
 from tests.support.server import Server, Settings
 from tests.support.sink import KEYWORDS, Answer, Sink, script
@@ -28,6 +27,7 @@ UNTOLD = ("EHLO", "HELO", "RSET", "NOOP", "QUIT")
 """Verbs between service and relay that a transcript doesn't show; the relay answers them by itself."""
 
 _STEP = re.compile(r"(C|S|U|R)(?:([:!]) ?| )(.*)")
+_ANSWERS = {"cram-md5": sasl_client.cram_md5, "digest-md5": sasl_client.digest_md5, "scram": sasl_client.scram}
 _INSERTION = re.compile(r"\{(base64|cram-md5|digest-md5|scram|repeat) ([^}]*)\}")
 
 
@@ -162,9 +162,9 @@ class _Client:
     def perform(self, step: Step) -> None:
         match step.sign, step.text:
             case "C:", _:
-                self.send(b"".join(self.fill(line) + b"\r\n" for line in step.texts))
+                self.send(b"".join(fill(line, self._challenge) + b"\r\n" for line in step.texts))
             case "C!", text:
-                self.send(self.fill(text))
+                self.send(fill(text, self._challenge))
             case "C", "close":
                 self.close()
             case "C", "half-close":
@@ -222,21 +222,6 @@ class _Client:
         self._input.close()
         self._socket.close()
 
-    def fill(self, text: str) -> bytes:
-        """The octets of a line: escapes such as \\r and \\0 are resolved, then the insertions in braces."""
-        raw = re.sub(r"\\(?:x[0-9a-f]{2}|[rnt0\\])", lambda match: _unescape(match[0]), text)
-        return _INSERTION.sub(lambda match: self._insert(match[1], match[2]), raw).encode("latin-1")
-
-    def _insert(self, what: str, argument: str) -> str:
-        if what == "repeat":
-            count, _, text = argument.partition(" ")
-            return text * int(count)
-        if what == "base64":
-            return base64.b64encode(argument.encode("latin-1")).decode()
-        argument, password = argument.split(" ")
-        answer = {"cram-md5": _cram_md5, "digest-md5": _digest_md5, "scram": _scram}[what]
-        return base64.b64encode(answer(self._challenge.decode(), argument, password).encode()).decode()
-
     def _read(self) -> bytes:
         try:
             line = self._input.readline()
@@ -246,39 +231,25 @@ class _Client:
         return line
 
 
+def fill(text: str, challenge: bytes = b"") -> bytes:
+    """The octets of a client's line: escapes such as \\r and \\0 are resolved, then the insertions in braces."""
+    raw = re.sub(r"\\(?:x[0-9a-f]{2}|[rnt0\\])", lambda match: _unescape(match[0]), text)
+    return _INSERTION.sub(lambda match: _insert(match[1], match[2], challenge.decode()), raw).encode("latin-1")
+
+
+def _insert(what: str, argument: str, challenge: str) -> str:
+    if what == "repeat":
+        count, _, text = argument.partition(" ")
+        return text * int(count)
+    if what == "base64":
+        return base64.b64encode(argument.encode("latin-1")).decode()
+    argument, password = argument.split(" ")
+    return base64.b64encode(_ANSWERS[what](challenge, argument, password).encode()).decode()
+
+
 def _unescape(escape: str) -> str:
     letters = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
     return letters.get(escape[1]) or bytes.fromhex(escape[2:]).decode("latin-1")
-
-
-def _cram_md5(challenge: str, user: str, password: str) -> str:
-    return f"{user} {hmac.new(password.encode(), challenge.encode(), 'md5').hexdigest()}"
-
-
-def _digest_md5(challenge: str, user: str, password: str) -> str:
-    """The answer of RFC 2831, as terse as it may be."""
-    said = dict(re.findall(r'([a-z]+)="([^"]*)"', challenge))
-    parts = said["nonce"], "00000001", "cnonce", "auth"
-    key = hashlib.md5(f"{user}:{said['realm']}:{password}".encode()).digest()
-    key = hashlib.md5(key + f":{said['nonce']}:cnonce".encode()).hexdigest().encode()
-    uri = hashlib.md5(b"AUTHENTICATE:smtp/dialogue").hexdigest()
-    response = hashlib.md5(key + f":{':'.join(parts)}:{uri}".encode()).hexdigest()
-    return (
-        f'username="{user}",realm="{said["realm"]}",nonce="{said["nonce"]}",cnonce="cnonce",nc=00000001,qop=auth,'
-        f'digest-uri="smtp/dialogue",response={response}'
-    )
-
-
-def _scram(challenge: str, first: str, password: str) -> str:
-    """The client-final of RFC 7677 that belongs to this client-first."""
-    nonce, salt, iterations = (part[2:] for part in challenge.split(","))
-    header, bare = first.split("n=", 1)
-    unproved = f"c={base64.b64encode(header.encode()).decode()},r={nonce}"
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    signature = hmac.digest(hashlib.sha256(client_key).digest(), f"n={bare},{challenge},{unproved}".encode(), "sha256")
-    proof = bytes(one ^ other for one, other in zip(client_key, signature, strict=True))
-    return f"{unproved},p={base64.b64encode(proof).decode()}"
 
 
 class _Relay:
