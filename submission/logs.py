@@ -177,7 +177,7 @@ def _foreign(record: logging.LogRecord) -> dict[str, object]:
 def _logfmt(fields: Mapping[str, object]) -> str:
     return " ".join(
         [
-            f"{key}={value}" if type(value) in _NUMBERS else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
+            f"{key}={value}" if type(value) in _NUMBERS else _word(key, value if type(value) is str else _text(value))
             for key, value in fields.items()
             if value is not None
         ]
@@ -185,10 +185,11 @@ def _logfmt(fields: Mapping[str, object]) -> str:
 
 
 @functools.lru_cache(maxsize=256)  # a client's values come line after line
-def _written(text: str, is_quoted: bool) -> str:
-    if not is_quoted and _BARE.fullmatch(text):
-        return text
-    return '"' + _ESCAPED.sub(_escape, text) + '"'
+def _word(key: str, text: str) -> str:
+    text = _cut(text)
+    if key not in _QUOTED_KEYS and _BARE.fullmatch(text):
+        return f"{key}={text}"
+    return f'{key}="{_ESCAPED.sub(_escape, text)}"'
 
 
 def _json(fields: Mapping[str, object]) -> str:
@@ -209,18 +210,20 @@ def _escape(match: re.Match[str]) -> str:
 def _plain(value: object) -> object:
     """The value as JSON can hold it."""
     is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-    return value if is_number else _text(value)
+    return value if is_number else _cut(_text(value))
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        text = value
-    elif isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, bytes):
-        text = value.decode("utf-8", "surrogateescape")
-    else:
-        text = str(value)
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return str(value)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 

@@ -14,6 +14,7 @@ from tests.support import programs
 
 # A machine that is busy with something else is no fault of the code's.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("suite"), max_examples=5000)
 hypothesis.settings.load_profile("suite")
 
 

@@ -12,8 +12,8 @@ text, nothing that the peer sent unquoted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 _STATUS = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 
@@ -21,8 +21,7 @@ MAX_TEXT = 400
 """Octets of text on a line of ours; RFC 5321 section 4.5.3.1.5 allows 512 with code and CRLF."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One reply: `lines` hold the text after code and separator, enhanced status code included, without CRLF."""
 
     code: int
@@ -48,11 +47,9 @@ class Reply:
 
         A line that has none gets the first line's, or `x.0.0`, which says no more than the code does.
         """
-        if not 200 <= self.code < 600 or 300 <= self.code < 400:
+        if all(map(_STATUS.match, self.lines)) or not 200 <= self.code < 600 or 300 <= self.code < 400:
             return self
         found = [_STATUS.match(line) for line in self.lines]
-        if None not in found:
-            return self
         status = found[0][1] + b" " if found[0] else b"%d.0.0 " % (self.code // 100)
         return Reply(
             self.code, tuple(line if match else status + line for match, line in zip(found, self.lines, strict=True))

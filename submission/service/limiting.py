@@ -6,7 +6,6 @@ import asyncio
 
 from submission import logs
 from submission.config.settings import Settings
-from submission.core.transaction import Identity, Via
 from submission.credentials import derive_key
 from submission.credentials.authenticator import Authenticator
 from submission.service.alarm import Alarm
@@ -26,12 +25,7 @@ def open_limiting(settings: Settings, state: State, authenticator: Authenticator
         return None
     alarm = Alarm(user.alert, authenticator.suspend if user.suspend else None)
     table = QuotaTable(state, derive_key(settings, KEY_PURPOSE))
-
-    async def is_enabled(identity: Identity) -> bool:
-        is_pop = identity.via is Via.POP  # whose users need no account here
-        return identity.login is None or await authenticator.is_enabled(identity.login, may_be_foreign=is_pop)
-
-    return Limiting(settings.limits, table, places, is_enabled, alarm)
+    return Limiting(settings.limits, table, places, alarm)
 
 
 async def keep_releasing(limiting: Limiting | None) -> None:

@@ -221,11 +221,22 @@ class Authentication:
 
         The reply that ends or puts off its attempt, or None: then the gate sees whether it has an identity.
         """
-        is_allowed = self._settings.auth.certificate_login and self._peer.certified and not self._is_asked
-        if self._peer.identity is not None or not is_allowed:
+        if self._peer.identity is not None or not self._peer.certified or self._is_asked:
+            return None
+        if not self._settings.auth.certificate_login:
             return None
         reply = await self._conclude(self._machine(ExternalMechanism.NAME), b"")
         return reply if 400 <= reply.code < 500 else None
+
+    async def is_withdrawn(self) -> bool:
+        """Whether the login that the client proved was disabled or deleted since: a session lasts longer than that may.
+
+        Raises StoreUnavailableError.
+        """
+        identity = self._peer.identity
+        if identity is None or identity.login is None:
+            return False
+        return not await self._shared.authenticator.is_enabled(identity.login)
 
     async def _conclude(self, machine: Mechanism, initial: bytes | None) -> Reply:
         """Lead an exchange to its end, and note how it ended. Raises ExchangeError."""

@@ -11,7 +11,6 @@ can't be asked nothing is sent that has a limit: a thief of passwords must not g
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -24,7 +23,6 @@ from submission.core.addresses import Login, Mailbox
 from submission.core.quotas import HOUR, Limit, Reached, Thing
 from submission.core.replies import Reply
 from submission.core.transaction import Identity, Peer
-from submission.credentials.store import StoreUnavailableError
 from submission.smtp.places import Row
 from submission.state import StateUnavailableError
 from submission.state.quotas import LimitReachedError, QuotaTable, Subject, user_key
@@ -48,8 +46,6 @@ class Limiting:
     table: QuotaTable
     places: Row
     """Of the connections that each user has."""
-    is_enabled: Callable[[Identity], Awaitable[bool]]
-    """Whether an identity's login may still be used; raises StoreUnavailableError."""
     alarm: Alarm
     """Is told whose limit was reached, and its name, once in its window."""
 
@@ -76,8 +72,6 @@ class Quotas:
             self._identity, self._subject = identity, _subject(identity, self._peer.address, settings)
             self._user = self._subject.key if identity.login and settings.user.connections else ""
         try:
-            if settings.user.suspend and identity.login and not await self._limiting.is_enabled(identity):
-                return replies.SUSPENDED
             if self._user != self._connected_as:
                 await self._connect(self._limiting)
             table, subject = self._limiting.table, self._subject
@@ -86,7 +80,7 @@ class Quotas:
                 self._messages.append(await table.take(subject, Thing.MESSAGES) if slot is None else slot)
         except LimitReachedError as error:
             return self._refuse(error)
-        except (StateUnavailableError, StoreUnavailableError) as error:
+        except StateUnavailableError as error:
             return self._fail(error)
         return None
 
@@ -160,9 +154,8 @@ class Quotas:
         window = "hour" if limit.window == HOUR else "day"
         return replies.limit_reached(f"{limit.most} {limit.thing.value} per {window}", _next_minute(until))
 
-    def _fail(self, error: StateUnavailableError | StoreUnavailableError) -> Reply:
-        name = "state-unavailable" if isinstance(error, StateUnavailableError) else "store-unavailable"
-        logs.failure(name, error, session=self._peer.session)
+    def _fail(self, error: StateUnavailableError) -> Reply:
+        logs.failure("state-unavailable", error, session=self._peer.session)
         return replies.LIMITS_UNAVAILABLE
 
 

@@ -1,6 +1,7 @@
 """Transactions of a session in this process whose relay says what no mail system should."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from submission.core import replies
-from submission.core.addresses import Login
 from submission.core.transaction import Identity, Via
+from submission.credentials import authenticator, open_store
+from submission.credentials.store import Record
 from tests.support.noting_relay import Relay, in_message, make_pool, obey, running
-from tests.support.submitting import TakingRelay, submitting
+from tests.support.submitting import ALICE, TakingRelay, submitting
 
 MAIL, BOB, CAROL = b"MAIL FROM:<alice@example.com>", b"RCPT TO:<bob@test.example>", b"RCPT TO:<carol@test.example>"
 LOST = replies.RELAY_LOST.encode()
@@ -87,7 +89,7 @@ async def test_each_message_has_an_id_of_its_own_in_received_and_in_the_log(tmp_
 async def test_an_app_password_s_senders_are_the_only_ones(tmp_path: Path, logged: Logged) -> None:
     relay = Relay()
     async with running(relay) as pool, submitting(tmp_path, pool) as client:
-        client.session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"), ("scan@example.com",))
+        client.session.peer.identity = Identity(Via.AUTH, ALICE, ("scan@example.com",))
         refusal = (
             b"553 5.7.1 Sender <alice@example.com> is not one that this app password of alice@example.com is good for"
         )
@@ -96,3 +98,26 @@ async def test_an_app_password_s_senders_are_the_only_ones(tmp_path: Path, logge
         assert (await client.say(b"MAIL FROM:<Scan@example.com>"))[0].startswith(b"250 ")
     assert [line["reason"] for line in logged() if line["event"] == "message"] == ["sender", "sender"]
     assert relay.verbs == [[b"EHLO", b"MAIL"]]
+
+
+@pytest.mark.parametrize("changed", [Record(ALICE, password="a hash", is_disabled=True), None])
+async def test_a_login_that_is_disabled_or_deleted_sends_nothing_more_in_an_open_session(
+    changed: Record | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: who had a stolen password could go on for a day, unless limits suspend accounts."""
+    monkeypatch.setattr(authenticator, "LOOKED_AGAIN", 0.0)  # a yes is good for a second otherwise
+    relay = Relay()
+    async with running(relay) as pool, submitting(tmp_path, pool) as client:
+        assert (await client.say(MAIL, b"RSET"))[0].startswith(b"250 ")
+        with contextlib.closing(open_store(f"sqlite:{tmp_path}/users.db")) as store:
+            store.change(ALICE, lambda _: changed)
+        assert await client.say(MAIL, BOB) == [replies.SUSPENDED.encode(), replies.MAIL_FIRST.encode()]
+    assert relay.verbs == [[b"EHLO", b"MAIL"]]
+
+
+async def test_while_the_store_cannot_be_read_who_logged_in_before_has_to_wait(tmp_path: Path) -> None:
+    relay = Relay()
+    async with running(relay) as pool, submitting(tmp_path, pool) as client:
+        (tmp_path / "users.db").write_bytes(b"damaged" * 1000)
+        assert await client.say(MAIL) == [replies.AUTH_UNAVAILABLE.encode()]
+    assert relay.verbs == []

@@ -56,18 +56,11 @@ class Installation:
     """One process, in which sessions are made."""
 
     def __init__(self, state: SqliteState, alarms: Alarms, limits: Limits) -> None:
-        self._disabled: set[Login] = set()
         places = Places(1, 1000, limits.user.connections).row(0)
-        self.limiting = Limiting(limits, QuotaTable(state, b"key"), places, self._is_enabled, alarms)
+        self.limiting = Limiting(limits, QuotaTable(state, b"key"), places, alarms)
 
     def session(self, address: str = "192.0.2.5") -> Quotas:
         return Quotas(self.limiting, Peer("session", address))
-
-    def disable(self, login: Login) -> None:
-        self._disabled.add(login)
-
-    async def _is_enabled(self, identity: Identity) -> bool:
-        return identity.login not in self._disabled
 
 
 async def send(quotas: Quotas, identity: Identity, *recipients: Mailbox) -> list[int]:
@@ -162,14 +155,6 @@ async def test_connections_are_counted_from_the_first_message_to_the_end(state: 
     assert await send(sessions[0], ALICE) == [450]
     assert await send(sessions[1], Identity(Via.POP, Login("bob", "example.com"))) == [0]  # no longer alice's
     assert await send(sessions[0], ALICE) == [0]
-
-
-async def test_a_suspended_account_sends_nothing_more_in_an_open_session(state: SqliteState, alarms: Alarms) -> None:
-    installation = Installation(state, alarms, Limits(user=UserLimits(messages_per_day=9, suspend=True)))
-    quotas = installation.session()
-    assert await send(quotas, ALICE) == [0]
-    installation.disable(Login("alice", "example.com"))
-    assert await quotas.open(ALICE) == replies.SUSPENDED
 
 
 async def test_nothing_is_sent_while_the_state_cannot_be_asked(

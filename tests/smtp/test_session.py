@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from submission.config.settings import Settings
-from submission.core.addresses import Login
 from submission.core.transaction import Identity, Via
 from submission.credentials import open_authenticator
 from submission.relay.upstream import Pool
@@ -20,6 +19,7 @@ from submission.smtp.places import Places
 from submission.smtp.session import COMMANDS_AT_A_TIME, Session
 from submission.smtp.sessions import Sessions
 from tests.support.noting_relay import Relay, running, until
+from tests.support.submitting import ALICE, keep_login
 
 
 @contextlib.asynccontextmanager
@@ -35,6 +35,7 @@ async def listening_at(
             "relay": {"address": str(pool.settings.address)},
         }
     )
+    keep_login(settings, ALICE)
     authenticator = open_authenticator(settings)
     sessions = Sessions(Places(1, 10, 10).row(0))
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -59,7 +60,7 @@ async def connected(
         await reader.readline()
         writer.write(b"HELO client.example\r\n")
         await reader.readline()
-        session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"))
+        session.peer.identity = Identity(Via.AUTH, ALICE)
         try:
             yield session, reader, writer
         finally:

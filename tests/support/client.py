@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hmac
 import socket
 import ssl
 import struct
+from pathlib import Path
 from typing import Literal, Self
 
 from tests.support.network import PATIENCE
+from tests.support.sasl_client import cram_md5
 from tests.support.server import Server
 
 Departure = Literal["close", "reset", "half-close"]
@@ -18,17 +19,28 @@ Departure = Literal["close", "reset", "half-close"]
 class Client:
     """One connection to the service, its greeting read; `with` closes it."""
 
-    def __init__(self, server: Server, kind: str = "implicit", proxied_for: str = "") -> None:
+    def __init__(
+        self,
+        server: Server,
+        kind: str = "implicit",
+        proxied_for: str = "",
+        source: str = "127.0.0.1",
+        certificate: Path | None = None,
+    ) -> None:
         """`kind` is that of the listener; on one with STARTTLS, nothing is encrypted until `start_tls`.
 
-        `proxied_for` is the address that a balancer has the client come from, on a listener for balancers.
+        `proxied_for` is the address that a balancer has the client come from, on a listener for balancers; `source`
+        the one that it does come from. `certificate` is shown wherever there is TLS.
         """
         self._server = server
-        self._socket = server.connect(kind)
+        self._certificate = certificate
+        self._socket = server.connect(kind, source, certificate)
         self._socket.settimeout(PATIENCE)
         if proxied_for:
             family, ours = ("TCP6", "2001:db8::1") if ":" in proxied_for else ("TCP4", "192.0.2.1")
             self._socket.sendall(f"PROXY {family} {proxied_for} {ours} 49152 587\r\n".encode())
+        if kind == "balanced-implicit":
+            self._socket = server.encrypt(self._socket, certificate)
         self._stream = self._socket.makefile("rb")
         self.greeting = self.reply()
 
@@ -94,16 +106,19 @@ class Client:
     def start_tls(self) -> None:
         """Ask for TLS and shake hands."""
         assert self.say("STARTTLS").startswith(b"220 ")
+        self.shake_hands()
+
+    def shake_hands(self) -> None:
+        """Begin TLS, for which the service is ready."""
         self._stream.close()
-        self._socket = self._server.encrypt(self._socket)
+        self._socket = self._server.encrypt(self._socket, self._certificate)
         self._stream = self._socket.makefile("rb")
 
     def log_in(self, user: str, password: str) -> bytes:
         """Say EHLO and authenticate with CRAM-MD5, which needs no TLS; the last reply."""
         self.say("EHLO client.example")
-        challenge = base64.b64decode(self.say("AUTH CRAM-MD5")[4:])
-        response = f"{user} {hmac.new(password.encode(), challenge, 'md5').hexdigest()}"
-        return self.say(base64.b64encode(response.encode()).decode())
+        challenge = base64.b64decode(self.say("AUTH CRAM-MD5")[4:]).decode()
+        return self.say(base64.b64encode(cram_md5(challenge, user, password).encode()).decode())
 
     def leave(self, departure: Departure) -> None:
         """Close; reset, as a machine that was switched off and on does; or send no more, but listen still."""

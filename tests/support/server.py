@@ -77,19 +77,22 @@ class Server:
         """The file that clients have to trust."""
         return self.folder / "ca.pem"
 
-    def client_context(self) -> ssl.SSLContext:
-        """TLS for a client that trusts the service and nobody else."""
-        return ssl.create_default_context(cafile=self.certificate_authority)
+    def client_context(self, certificate: Path | None = None) -> ssl.SSLContext:
+        """TLS for a client that trusts the service and nobody else, and shows this certificate if it has one."""
+        context = ssl.create_default_context(cafile=self.certificate_authority)
+        if certificate is not None:
+            context.load_cert_chain(certificate)
+        return context
 
-    def connect(self, kind: str) -> socket.socket:
-        """A connection to a listener, encrypted where it is of the kind "implicit"."""
-        sock = socket.create_connection(("127.0.0.1", self.ports[kind]), PATIENCE)
-        return self.encrypt(sock) if kind == "implicit" else sock
+    def connect(self, kind: str, source: str = "127.0.0.1", certificate: Path | None = None) -> socket.socket:
+        """A connection from an address of the loopback network, encrypted where the listener's kind is "implicit"."""
+        sock = socket.create_connection(("127.0.0.1", self.ports[kind]), PATIENCE, (source, 0))
+        return self.encrypt(sock, certificate) if kind == "implicit" else sock
 
-    def encrypt(self, sock: socket.socket) -> ssl.SSLSocket:
+    def encrypt(self, sock: socket.socket, certificate: Path | None = None) -> ssl.SSLSocket:
         """Shake hands for TLS as a client."""
         try:
-            return self.client_context().wrap_socket(sock, server_hostname=HOSTNAME)
+            return self.client_context(certificate).wrap_socket(sock, server_hostname=HOSTNAME)
         except OSError:
             sock.close()
             raise

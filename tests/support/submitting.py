@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from submission.config.settings import Settings
 from submission.core.addresses import Login
 from submission.core.transaction import Identity, Via
-from submission.credentials import open_authenticator
+from submission.credentials import open_authenticator, open_store
+from submission.credentials.store import Record
 from submission.relay.pool import Pool
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
@@ -34,6 +35,15 @@ contents = st.one_of(
     st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"x", b"\0"]), max_size=12).map(b"".join),
 )
 """What a message may hold, and what it may not; never what could be taken for a line of a header field before it."""
+
+
+ALICE = Login("alice", "example.com")
+
+
+def keep_login(settings: Settings, login: Login) -> None:
+    """Have the store know a login, for one that it doesn't know sends nothing, whoever says that it was proved."""
+    with contextlib.closing(open_store(settings.store.url)) as store:
+        store.change(login, lambda _: Record(login, password="a hash"))
 
 
 def is_clean(content: bytes) -> bool:
@@ -101,6 +111,7 @@ async def submitting(
             **(settings or {}),
         }
     )
+    keep_login(effective, ALICE)
     authenticator = open_authenticator(effective)
     shared = Shared(effective, pool, authenticator, lambda: datetime.now(UTC))
     sessions = Sessions(Places(1, 10, 10).row(0))
@@ -112,7 +123,7 @@ async def submitting(
     try:
         assert (await client.reply()).startswith(b"220 ")
         assert (await client.say(b"EHLO client.example"))[0].startswith(b"250-")
-        session.peer.identity = Identity(Via.AUTH, Login("alice", "example.com"))
+        session.peer.identity = Identity(Via.AUTH, ALICE)
         yield client
     finally:
         await client.leave()
