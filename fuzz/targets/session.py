@@ -10,7 +10,7 @@ arrives when the session has nothing left to do. STARTTLS works; what is sent be
 - The client hears as many yeses of the relay's as that has taken messages: none is lost, none made up. (One that
   leaves at once, which the second octet chooses too, may miss some.)
 - What the client hears is replies, whole lines without controls, each of one code.
-- No exception ends anywhere but where it belongs, the session ends, and logs one line for it.
+- No exception ends anywhere but where it belongs; the session ends, its connection too, and one line is logged for it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class _Client:
 
     def act(self) -> bool:
         """Send the next packet, or make ready to close; whether there was something to do."""
-        if self.wire is None or self.wire.is_lost or not self.wire.is_reading or self._is_leaving:
+        if self.wire is None or self.wire.lost.done() or not self.wire.is_reading or self._is_leaving:
             return False
         if self._next == len(self.packets):
             self._is_leaving = True
@@ -203,9 +203,7 @@ def _hold(client: _Client, relay: Relay) -> None:
     loop = _SessionLoop(client, relay)
     try:
         loop.run_until_complete(_serve(loop, client))
-        for _ in range(3):
-            loop.call_soon(loop.stop)
-            loop.run_forever()
+        loop.run_until_complete(asyncio.sleep(1))  # for what the relay is told at last
     finally:
         loop.close()
     assert not loop.faults, loop.faults
@@ -224,6 +222,8 @@ async def _serve(loop: Loop, client: _Client) -> None:
     session.connection_made(wire)
     assert session._handler_coroutine is not None
     await session._handler_coroutine
+    await client.wire.lost
+    assert _places().count() == 0, "still counted"
     pool.close()
     authenticator.close()
 
