@@ -141,6 +141,16 @@ def test_answers_are_typed_and_what_is_omitted_is_not_missed(there: Host, write:
         walk.section("Steps")
 
 
+def test_what_is_awaited_is_typed_again(there: Host, write: Write) -> None:
+    script = "[ -e /etc/typed ] || { touch /etc/typed; false; }"
+    document = write(f"## Steps\n\n    {script}\n")
+    with pytest.raises(StepError, match="ended with 1"), Walk(there, document) as walk:
+        walk.section("Steps")
+    there.do("rm /etc/typed")
+    with Walk(there, document, awaited=[script]) as walk:
+        walk.section("Steps")
+
+
 def test_a_program_in_the_foreground_lasts(there: Host, write: Write) -> None:
     script = "sh -c 'trap \"echo > /etc/ended; exit\" TERM; echo ready; while :; do sleep 0.05; done'"
     with Walk(there, write(f"## Steps\n\n    {script}\n    ls /\n"), lasting={script: "ready"}) as walk:
