@@ -70,6 +70,17 @@ async def test_a_grant_is_found_and_written_while_it_is_good(rig: Rig, tmp_path:
     assert path.read_text() == ""
 
 
+async def test_who_relays_by_a_grant_is_counted(rig: Rig) -> None:
+    rig.table.record([grant()])
+    await rig.publisher.look()
+    for address in (HERE, HERE, THERE):
+        rig.publisher.note(address)
+    await rig.publisher.settle()
+    (reliance,) = rig.table.reliances()
+    assert (reliance.user, reliance.messages) == ("joe@example.com", 2)
+    assert reliance.last_message > 0
+
+
 async def test_nothing_is_written_more_often_than_allowed(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

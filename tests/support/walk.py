@@ -19,6 +19,7 @@ What a test may say of certain commands, each by its text, as the document has i
 - `answers`: what is typed at the prompts of a program;
 - `lasting`: a program that stays in the foreground; the walk goes on when it has printed the line that is given here,
   and ends it in the end;
+- `awaited`: what takes a moment to become true. It is typed again until it ends and prints as the document says;
 - `omitted`: what can't be done here, and why not. It is an error to omit what isn't there.
 """
 
@@ -28,7 +29,7 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -59,16 +60,18 @@ class Walk:
         *,
         answers: Mapping[str, str] | None = None,
         lasting: Mapping[str, str] | None = None,
+        awaited: Collection[str] = (),
         omitted: Mapping[str, str] | None = None,
     ) -> None:
         self._host = host
         self._document = document
         self._answers, self._lasting, self._omitted = answers or {}, lasting or {}, omitted or {}
+        self._awaited = awaited
         self._steps = read_recipe(document)
         self._left = list(self._steps)
         self._processes: list[subprocess.Popen[bytes]] = []
         commands = {step.text for step in self._steps if isinstance(step, Command)}
-        unknown = {*self._answers, *self._lasting, *self._omitted} - commands
+        unknown = {*self._answers, *self._lasting, *self._awaited, *self._omitted} - commands
         if unknown:
             raise StepError(f"{document} has no such commands: {sorted(unknown)}")
 
@@ -110,13 +113,12 @@ class Walk:
         if step.text in self._lasting:
             self._begin(step, self._lasting[step.text])
             return
-        end = time.monotonic() + PATIENCE
-        fault = self._try(step)
-        while fault and _LOOKS.match(step.text) and time.monotonic() < end:
+        is_repeated = _LOOKS.match(step.text) or step.text in self._awaited
+        end = time.monotonic() + (PATIENCE if is_repeated else 0)
+        while fault := self._try(step):
+            if time.monotonic() > end:
+                raise StepError(f"{self._describe(step)}\n{fault}")
             time.sleep(0.1)  # between looks
-            fault = self._try(step)
-        if fault:
-            raise StepError(f"{self._describe(step)}\n{fault}")
 
     def _try(self, step: Command) -> str:
         """Type a command; what was wrong with it, or nothing."""
