@@ -8,7 +8,7 @@ PACKAGE := $(VENV)/package
 ARGS ?=
 NAMES ?=
 
-.PHONY: setup test lint format demo man wheel lock certs bench bench-logins bench-poplog
+.PHONY: setup test lint format demo man wheel lock certs bench bench-logins bench-poplog faults soak fuzz
 .DELETE_ON_ERROR:
 
 setup: $(PACKAGE)
@@ -48,10 +48,11 @@ wheel: setup
 	$(BIN)/hatchling build --target wheel
 
 # One file for every supported Python and platform. The index that uv was told to ask is nobody else's business.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
 lock: setup
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" --group dev --output-file requirements-dev.txt \
-		$(ARGS) pyproject.toml
+	$(COMPILE) --group dev --output-file requirements-dev.txt $(ARGS) pyproject.toml
+	$(COMPILE) --group fuzz --output-file requirements-fuzz.txt $(ARGS)
 
 certs: setup
 	$(BIN)/python certs-dev/make-certificates $(NAMES)
@@ -68,3 +69,19 @@ bench-logins: setup
 bench-poplog: setup
 	$(BIN)/python -m benchmarks.poplog
 	$(BIN)/python -m benchmarks.popwatch
+
+# Ten thousand messages through random faults, and whether the sums agree: docs/faults.md.
+faults: setup
+	$(BIN)/python -m tests.faults.storm $(ARGS)
+
+# Whether anything grows with thousands of clients, and whether the slow are felt: docs/performance.md. Needs a C compiler.
+soak: setup
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+# One target for so many seconds: make fuzz ARGS="session 600". docs/development.md lists them.
+fuzz: setup $(VENV)/fuzz
+	$(BIN)/python -m fuzz $(ARGS)
+
+$(VENV)/fuzz: $(PACKAGE) requirements-fuzz.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
+	touch $@

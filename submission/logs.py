@@ -2,6 +2,7 @@ r"""The log: one line an event, `event=auth result=ok user="alice@example.com" .
 
     configure("logfmt")                       once, at the start of a process
     event("auth", result="ok", user=name)     a field that is None is left out
+    record("auth", {"result": "ok"})          the same
     warning("overload", ip=address)           likewise, of something that an admin may have to do something about
     failure("internal-error", error)          class, text and place of an exception, on one line
     subscribe(observer)                       observer(name, fields) is called with each event and warning
@@ -74,6 +75,11 @@ def event(name: str, /, **fields: object) -> None:
     _tell(Severity.NOTICE, name, fields)
 
 
+def record(name: str, fields: Mapping[str, object]) -> None:
+    """Log an event, as `event` does. It is for what is logged most: fields that are a dictionary already cost half."""
+    _tell(Severity.NOTICE, name, fields)
+
+
 def warning(name: str, /, **fields: object) -> None:
     """Log that something is not as it should be: mail goes on, but somebody should look."""
     _tell(Severity.WARNING, name, fields)
@@ -143,8 +149,8 @@ class _Output:
         return self._form({"event": "log-lost", "lines": lines})
 
     def write(self, severity: Severity, name: str, fields: Mapping[str, object]) -> None:
-        start = {} if self._target.keeps_time else {"time": _time()}
-        self._target.write(self._form({**start, "event": name, **fields}), severity)
+        start = {"event": name} if self._target.keeps_time else {"time": _time(), "event": name}
+        self._target.write(self._form({**start, **fields}), severity)
 
 
 class _Foreign(logging.Handler):
@@ -177,7 +183,7 @@ def _foreign(record: logging.LogRecord) -> dict[str, object]:
 def _logfmt(fields: Mapping[str, object]) -> str:
     return " ".join(
         [
-            f"{key}={value}" if type(value) in _NUMBERS else f"{key}={_written(_text(value), key in _QUOTED_KEYS)}"
+            f"{key}={value}" if type(value) in _NUMBERS else _word(key, value if type(value) is str else _text(value))
             for key, value in fields.items()
             if value is not None
         ]
@@ -185,10 +191,11 @@ def _logfmt(fields: Mapping[str, object]) -> str:
 
 
 @functools.lru_cache(maxsize=256)  # a client's values come line after line
-def _written(text: str, is_quoted: bool) -> str:
-    if not is_quoted and _BARE.fullmatch(text):
-        return text
-    return '"' + _ESCAPED.sub(_escape, text) + '"'
+def _word(key: str, text: str) -> str:
+    text = _cut(text)
+    if key not in _QUOTED_KEYS and _BARE.fullmatch(text):
+        return f"{key}={text}"
+    return f'{key}="{_ESCAPED.sub(_escape, text)}"'
 
 
 def _json(fields: Mapping[str, object]) -> str:
@@ -209,18 +216,20 @@ def _escape(match: re.Match[str]) -> str:
 def _plain(value: object) -> object:
     """The value as JSON can hold it."""
     is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-    return value if is_number else _text(value)
+    return value if is_number else _cut(_text(value))
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        text = value
-    elif isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, bytes):
-        text = value.decode("utf-8", "surrogateescape")
-    else:
-        text = str(value)
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return str(value)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_LOGIN = 255
 """Octets in each half of a login."""
@@ -49,15 +50,14 @@ MAX_PATH = 256
 """Octets of a path with its brackets (RFC 5321 section 4.5.3.1.3)."""
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]"
-_LABEL = rb"[A-Za-z0-9_\x80-\xff](?:[A-Za-z0-9_\x80-\xff-]*[A-Za-z0-9_\x80-\xff])?"
-_LOCAL = rb'(?:%(atext)s+(?:\.%(atext)s+)*|"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*")' % {b"atext": _ATEXT}
-_DOMAIN = rb"(?:%(label)s(?:\.%(label)s)*\.?|\[[A-Za-z0-9:.-]+\])" % {b"label": _LABEL}
+_LABEL = rb"[A-Za-z0-9_\x80-\xff]++(?:-++[A-Za-z0-9_\x80-\xff]++)*+"
+_LOCAL = rb'(?:%(atext)s++(?:\.%(atext)s++)*+|"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*+")' % {b"atext": _ATEXT}
+_DOMAIN = rb"(?:%(label)s(?:\.%(label)s)*+\.?|\[[A-Za-z0-9:.-]+\])" % {b"label": _LABEL}
 _MAILBOX = re.compile(rb"(?P<local>%(local)s)(?:@(?P<domain>%(domain)s))?" % {b"local": _LOCAL, b"domain": _DOMAIN})
-_PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*)>(?: +(?P<rest>.*))?')
+_PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]++|\\.|"(?:[^"\\]++|\\.)*+")*+)>(?: +(?P<rest>.*))?')
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """An address of the envelope, as the client wrote it: `text` is what goes on to the relay between `<` and `>`.
 
     `domain` is empty for an unqualified name (`<postmaster>`, `<root>`), which the relay completes as it sees fit,
@@ -90,9 +90,10 @@ def split_path(argument: bytes, prefix: bytes) -> tuple[bytes, bytes] | None:
     if argument[: len(prefix)].upper() != prefix:
         return None
     match = _PATH.fullmatch(argument, len(prefix))
-    if match is None or len(match["path"]) + 2 > MAX_PATH:
+    if match is None:
         return None
-    return match["path"], match["rest"] or b""
+    path, rest = match.groups(b"")
+    return (path, rest) if len(path) + 2 <= MAX_PATH else None
 
 
 def parse_mailbox(path: bytes) -> Mailbox | None:
@@ -102,14 +103,18 @@ def parse_mailbox(path: bytes) -> Mailbox | None:
     control characters in a quoted string, nor those of Unicode (U+0080 to U+009F), which terminals obey too.
     """
     match = _MAILBOX.fullmatch(path)
-    if match is None:
+    if match is None or not (path.isascii() or _is_plain_text(path)):
         return None
+    local, domain = match.groups(b"")
+    return Mailbox(path, local, domain)
+
+
+def _is_plain_text(octets: bytes) -> bool:
+    """Whether these are UTF-8, without control characters."""
     try:
-        if _CONTROLS.search(path.decode("utf-8")):
-            return None
+        return not _CONTROLS.search(octets.decode("utf-8"))
     except UnicodeDecodeError:
-        return None
-    return Mailbox(path, match["local"], match["domain"] or b"")
+        return False
 
 
 def encode_xtext(text: str) -> bytes:

@@ -30,11 +30,10 @@ MAX_HOPS = 50
 relays; a message that is submitted has none."""
 
 _END = b"\r\n\r\n"
-_FIELDS = re.compile(rb"(?:[.]?+[!-9;-~]+[ \t]*:[^\r\n]*+\r\n(?:[.]?+[ \t][^\r\n]*+\r\n)*+)*+")
-_NAME = re.compile(rb"^[.]?+([!-9;-~]+)[ \t]*:", re.MULTILINE)
+_FIELDS = re.compile(rb"[.]?+([!-9;-~]++)[ \t]*+:[^\r\n]*+\r\n(?:[.]?+[ \t][^\r\n]*+\r\n)*+|.++", re.DOTALL)
 _FIELD = re.compile(rb"[.]?+([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[.]?+[ \t][^\r\n]*)*)\r\n")
-"""These see every message, so each passes over the block once, in C. They take a dot at the front of a line for one
-that is lost on the way."""
+"""The first sees every message, so it passes over the block once, in C: what it finds is a field, or all that is left
+behind the last one. Both take a dot at the front of a line for one that is lost on the way."""
 
 
 class Field(NamedTuple):
@@ -87,17 +86,19 @@ class HeaderBlock:
         self.is_too_large = self._octets.count(b"\n", 0, end) > MAX_LINES
         if self.is_too_large:
             return
-        fields = _FIELDS.match(self._octets, 2, end)
-        self._end = fields.end() if fields else 2
-        self.names = _NAME.findall(self._octets[2 : self._end].lower())
+        self._end = end
+        self.names = [name.lower() for name in _FIELDS.findall(self._octets, 2, end)]
+        if self.names and not self.names[-1]:  # a line that is no field, and all behind it
+            self.names.pop()
+            *_, rest = _FIELDS.finditer(self._octets, 2, end)
+            self._end = rest.start()
         self.is_clear = self._end == end and not self._has_odd_lines
 
     @property
     def _has_odd_lines(self) -> bool:
         """Whether there is one that sendmail takes for the first of the body: of two hyphens or, if it stays, a dot."""
-        if any(name.startswith(b"--") for name in self.names):
-            return True
-        return not self._is_stuffed and self._octets.find(b"\r\n.", 0, self._end) >= 0
+        dot = b"\r\n.--" if self._is_stuffed else b"\r\n."
+        return self._octets.find(b"\r\n--", 0, self._end) >= 0 or self._octets.find(dot, 0, self._end) >= 0
 
     @property
     def fields(self) -> list[Field]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 _NOT_IN_COMMENTS = re.compile(r"[^ -~]|[()\\]")
 """What a comment may not hold as it is (RFC 5322 section 3.2.2), or a header outside SMTPUTF8 at all."""
@@ -32,8 +33,7 @@ class Client:
     via: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """How a message came to us."""
 
     hostname: str

@@ -12,8 +12,8 @@ text, nothing that the peer sent unquoted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 _STATUS = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 
@@ -21,8 +21,7 @@ MAX_TEXT = 400
 """Octets of text on a line of ours; RFC 5321 section 4.5.3.1.5 allows 512 with code and CRLF."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One reply: `lines` hold the text after code and separator, enhanced status code included, without CRLF."""
 
     code: int
@@ -48,10 +47,8 @@ class Reply:
 
         A line that has none gets the first line's, or `x.0.0`, which says no more than the code does.
         """
-        if not 200 <= self.code < 600 or 300 <= self.code < 400:
-            return self
-        found = [_STATUS.match(line) for line in self.lines]
-        if None not in found:
+        found = [*map(_STATUS.match, self.lines)]
+        if None not in found or not 200 <= self.code < 600 or 300 <= self.code < 400:
             return self
         status = found[0][1] + b" " if found[0] else b"%d.0.0 " % (self.code // 100)
         return Reply(
@@ -61,7 +58,7 @@ class Reply:
     @property
     def text(self) -> str:
         """Code and text in one line, for a log."""
-        return f"{self.code} " + " ".join(line.decode("utf-8", "replace") for line in self.lines)
+        return f"{self.code} " + b" ".join(self.lines).decode("utf-8", "replace")
 
 
 def own(code: int, detail: str, *texts: str) -> Reply:

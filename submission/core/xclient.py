@@ -8,15 +8,14 @@ we ever name is in every command, `[UNAVAILABLE]` where there is nothing to say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from submission.core.addresses import encode_xtext
 
 _UNAVAILABLE = b"[UNAVAILABLE]"
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Who sends: `login` is "user@realm", `address` an IP address.
 
     `is_hidden` where only the login is the relay's business, for it would write the rest into the message.

@@ -21,7 +21,6 @@ few seconds of CPU in an hour, and works on every file system; there is nothing 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections import deque
@@ -31,12 +30,15 @@ from pathlib import Path
 from submission import logs
 from submission.popwatch import Batch
 from submission.popwatch.opened import UNREADABLE, Mark, OpenFile, Print, is_compressed
+from submission.popwatch.siblings import Sibling, find_sibling, list_siblings
 
 LINGER = 120.0
 """Seconds that a file is read on after another has its name: until its writer has been told to open the new one."""
 MAX_FILES = 16
 _REMEMBERED = 16
 _TRIES, _PAUSE = 4, 0.02
+_LOOKS = 20
+"""How often names are read that don't stand still."""
 
 
 class LogFile:
@@ -113,10 +115,13 @@ class LogFile:
                 self._open_since(current.looked)  # it may have been cut off before anything of it was read
             current.looked = status.st_mtime
             return
+        latest = self._open(self._path)
+        if latest is None:
+            return
         if current is not None:
             current.since = time.monotonic()
-            self._open_since(current.looked)
-        self._open(self._path)
+            self._open_since(min(current.looked, current.written), latest)
+        self._files.append(latest)
 
     def _is_over(self, file: OpenFile) -> bool:
         """Whether nothing more is to be expected in a file that was read to its end and hasn't the name any more."""
@@ -138,7 +143,7 @@ class LogFile:
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(_PAUSE)
-            copy = self._find(self._siblings()[::-1], mark)
+            copy = self._find(list_siblings(self._path), mark)
             if copy is not None:
                 return copy
         return None
@@ -159,10 +164,10 @@ class LogFile:
             if self._reopen(marks):
                 self._open_what_came(marks[-1])
                 return
-        if marks and not marks[-1].offset:
-            self._open_since(marks[-1].written)
-        else:
+        if not marks or marks[-1].offset:
             logs.warning("log-place-lost", file=str(self._path))
+        if marks:
+            self._open_since(marks[-1].written)
 
     def _open_what_came(self, mark: Mark) -> None:
         """Open what came since the last file that was read."""
@@ -180,79 +185,72 @@ class LogFile:
 
     def _reopen(self, marks: list[Mark]) -> bool:
         """Open the files that were read, at their places; whether the last of them was found."""
-        siblings = self._siblings()
+        siblings, named = list_siblings(self._path), find_sibling(self._path)
+        all_files = [*siblings, named] if named is not None else siblings
         found = None
         for mark in marks:
             # Numbers are used again, and only the last of them had the name.
-            paths = [*siblings, self._path] if mark is marks[-1] or mark.head.length else siblings
-            found = self._find(paths, mark)
+            found = self._find(all_files if mark is marks[-1] or mark.head.length else siblings, mark)
             if found is not None:
                 if mark.offset:
                     self._remember(found.head())
                 self._files.append(found)
         return found is not None
 
-    def _open_since(self, written: float) -> None:
-        """Open files that had the name since one that was written to at that time, and have another by now.
+    def _open_since(self, written: float, latest: OpenFile | None = None) -> None:
+        """Open files that had the name since one that was written to at that time, and before the `latest`.
 
         They come behind those that are open; but the last of these may have been cut off if nothing of it was read.
         """
-        found = self._open_candidates(written)
+        found = self._open_candidates(written, [*self._files, latest] if latest is not None else self._files)
         if self._files and not self._files[-1].offset:
             found.append(self._files.pop())
         self._files += sorted(found, key=lambda file: file.written)
 
-    def _open_candidates(self, written: float) -> list[OpenFile]:
-        known = {(file.device, file.inode) for file in self._files}
+    def _open_candidates(self, written: float, known: list[OpenFile]) -> list[OpenFile]:
+        """Files that were written to since that time, and aren't known.
+
+        Whoever renames or compresses may do so just now, so that one is missed under its old name and under its new
+        one. So the names are read until they stand still, and what was found once stays found.
+        """
         found: list[OpenFile] = []
-        for attempt in range(_TRIES):
-            if attempt:
-                time.sleep(_PAUSE)
-            for file in found:
-                file.close()
-            found = []
-            heads = [*self._heads, *(Print.of(head) for file in self._files if (head := file.head()))]
-            siblings = self._siblings()
-            # One that is being compressed is there twice; the compressed one isn't whole yet.
-            for path in sorted(siblings, key=is_compressed):
-                with contextlib.suppress(OSError):
-                    file = OpenFile(path, leaves_rest=True)
-                    head, is_open = file.head(), (file.device, file.inode) in known
-                    if not head or is_open or file.written < written or any(each.begins(head) for each in heads):
-                        file.close()
-                        continue
-                    heads.append(Print.of(head))
-                    found.append(file)
-            if self._siblings() == siblings:  # or some may have changed their names while we looked at others
+        before = None
+        for _ in range(_LOOKS):
+            siblings = list_siblings(self._path)
+            names = {(each.path, each.device, each.inode) for each in siblings}
+            if names == before:
                 break
+            before = names
+            # One that is being compressed is there twice; the compressed one isn't whole yet.
+            for sibling in sorted(siblings, key=lambda each: is_compressed(each.path)):
+                file = self._open_candidate(sibling, written, [*known, *found])
+                if file is not None:
+                    found.append(file)
         return found
 
-    def _find(self, paths: list[Path], mark: Mark) -> OpenFile | None:
-        """The file that a mark is of, at its place: the very one, or else one with its content."""
-        like = None
-        for path in sorted(paths, key=is_compressed):  # one that is being compressed isn't whole yet
-            file = self._try_open(path, mark)
-            if file is None:
-                continue
-            if (file.device, file.inode) == (mark.device, mark.inode):
-                if like is not None:
-                    like.close()
-                return file
-            if like is None:
-                like = file
-            else:
-                file.close()
-        return like
+    def _open_candidate(self, sibling: Sibling, written: float, known: list[OpenFile]) -> OpenFile | None:
+        if not sibling.is_since(written) or any(sibling.is_of(each) for each in known):
+            return None
+        try:
+            file = OpenFile(sibling.path, leaves_rest=True)
+        except OSError:
+            return None
+        head = file.head()
+        # All heads are read now, for files are written to, cut off and copied while we look.
+        if head and not self._is_known_head(head) and not any(each.begins(head) for each in known):
+            return file
+        file.close()
+        return None
 
-    def _siblings(self) -> list[Path]:
-        """Files beside it whose names begin with its name, the oldest first."""
-        found = []
-        with contextlib.suppress(OSError):
-            for path in self._path.parent.glob(f"{_escape(self._path.name)}[.-]*"):
-                with contextlib.suppress(OSError):
-                    if path.is_file():
-                        found.append((path.stat().st_mtime, path))
-        return [path for _, path in sorted(found)]
+    def _find(self, siblings: list[Sibling], mark: Mark) -> OpenFile | None:
+        """The file that a mark is of, at its place: the very one, or else one with its content."""
+        siblings = sorted(siblings, reverse=True)  # most likely it was written to of late
+        # One that is being compressed isn't whole yet.
+        for sibling in sorted(siblings, key=lambda each: (not each.is_of(mark), is_compressed(each.path))):
+            file = self._try_open(sibling.path, mark)
+            if file is not None:
+                return file
+        return None
 
     def _try_open(self, path: Path, mark: Mark) -> OpenFile | None:
         """The file, if it is the one that was read up to a mark."""
@@ -277,16 +275,16 @@ class LogFile:
         is_same = (file.device, file.inode) == (mark.device, mark.inode)
         return is_same and not (head and self._is_known_head(head))
 
-    def _open(self, path: Path) -> None:
+    def _open(self, path: Path) -> OpenFile | None:
         try:
             file = OpenFile(path)
         except FileNotFoundError:
-            return
+            return None
         except OSError as error:
             self._complain(error.strerror or str(error))
-            return
+            return None
         self._trouble = ""
-        self._files.append(file)
+        return file
 
     def _drop(self, file: OpenFile) -> None:
         self._files.remove(file)
@@ -297,10 +295,6 @@ class LogFile:
         if reason != self._trouble:
             self._trouble = reason
             logs.warning("log-unreadable", file=str(self._path), reason=reason)
-
-
-def _escape(name: str) -> str:
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
 def expand(pattern: str) -> Iterator[Path]:

@@ -177,6 +177,11 @@ class OpenFile:
         except UNREADABLE:
             return b""
 
+    def begins(self, octets: bytes) -> bool:
+        """Whether these octets begin with its first ones. Half a line tells nothing: it may be but a date."""
+        head = self.head()
+        return (b"\n" in head or len(head) == PRINT) and octets.startswith(head)
+
     def go_on(self, mark: Mark) -> bool:
         """Take up a mark's place, if by the octets before it this is the file that it is of."""
         try:

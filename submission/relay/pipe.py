@@ -19,6 +19,7 @@ import contextlib
 import re
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import cast
 
 from aiosmtplib.protocol import SMTPProtocol
@@ -30,7 +31,7 @@ MAX_REPLY = 32 * 1024
 """Octets of one reply, all its lines together; real ones stay far below."""
 MAX_LINES = 128
 
-_LINE = re.compile(rb"(?P<code>[245][0-9]{2}|354)(?:(?P<more>[ -])(?P<text>[^\n]*))?\r*\n")
+_LINE = re.compile(rb"(?P<code>[245][0-9]{2}|354)(?:(?P<more>[ -])(?P<text>.*))?\r*", re.DOTALL)
 _VISIBLE = bytes(ord("?") if (octet < 32 and octet != 9) or octet == 127 else octet for octet in range(256))
 """What becomes of each octet of a reply's text."""
 
@@ -63,6 +64,7 @@ class Pipe(SMTPProtocol):
         self._pipelines = pipelines
         self._waiting: deque[asyncio.Future[Reply] | None] = deque()  # None: nobody waits, but it has to be a yes
         self._output: deque[bytes] = deque()
+        self._rest = b""  # of what arrived: a line that isn't complete
         self._lines: list[bytes] = []
         self._code = 0
         self._size = 0
@@ -75,7 +77,7 @@ class Pipe(SMTPProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether the connection stands with nothing asked, nothing half said, and no body owed."""
-        return self.lost is None and not (self._waiting or self._lines or self._buffer or self._owes_body)
+        return self.lost is None and not (self._waiting or self._lines or self._rest or self._owes_body)
 
     def send(self, command: bytes, timeout: float, future: asyncio.Future[Reply] | None = None) -> None:
         """Send a command; `future` gets the reply or RelayLostError.
@@ -135,56 +137,58 @@ class Pipe(SMTPProtocol):
         if self.lost is not None:
             raise self.lost
 
-    @property
-    def _transport(self) -> asyncio.Transport:
-        return cast("asyncio.Transport", self.transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn what the connection is written to."""
+        super().connection_made(transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Take octets from the relay."""
-        self._buffer += data
-        taken = 0
-        while match := _LINE.match(self._buffer, taken):
-            taken = match.end()
-            if not self._take_line(match):
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if not self._take_line(line):
                 return
-        del self._buffer[:taken]
-        if b"\n" in self._buffer:
-            self._fail(RelayLostError(f"not an SMTP reply: {bytes(self._buffer[:80])!r}"))
-        elif self._size + len(self._buffer) > MAX_REPLY:
+        if self._size + len(self._rest) > MAX_REPLY:
             self._fail(RelayLostError("a reply without end"))
         elif not self._waiting:
             self._deadline.clear()
-        elif taken:
+        elif lines:
             self._deadline.set(self._timeout)
             self._flush()
 
-    def _take_line(self, match: re.Match[bytes]) -> bool:
-        code, more, text = match.groups(b"")
-        if self._lines and int(code) != self._code:
-            self._fail(RelayLostError(f"not an SMTP reply: {match[0][:80]!r}"))
+    def _take_line(self, line: bytes) -> bool:
+        code, is_last, text = _parse(line)
+        if is_last and not self._lines and len(line) < MAX_REPLY:  # all of a reply, as nearly always
+            return self._take_reply(Reply(code, (text,)))
+        if not code or (self._lines and code != self._code):
+            self._fail(RelayLostError(f"not an SMTP reply: {line[:80]!r}"))
             return False
-        self._code = int(code)
-        self._lines.append(text.rstrip(b"\r").translate(_VISIBLE))
-        self._size += len(match[0])
+        self._code = code
+        self._lines.append(text)
+        self._size += len(line) + 1
         if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             self._fail(RelayLostError("a reply without end"))
             return False
-        return more == b"-" or self._take_reply(Reply(self._code, tuple(self._lines)))
+        if not is_last:
+            return True
+        reply = Reply(code, tuple(self._lines))
+        self._lines, self._size = [], 0
+        return self._take_reply(reply)
 
     def _take_reply(self, reply: Reply) -> bool:
-        self._lines, self._size = [], 0
-        unsent = len(self._output)
-        if not self._waiting or len(self._waiting) == unsent or (len(self._waiting) == 1 and self._is_sending):
+        waiting = len(self._waiting)
+        if waiting <= len(self._output) or (waiting == 1 and self._is_sending):
             # Between commands it can only be a goodbye; inside a body, a refusal before its end.
             self._fail(RelayLostError(f"unasked: {reply.text[:200]}", reply))
             return False
         future = self._waiting.popleft()
-        if future is None and not reply.is_positive:
-            self._fail(RelayLostError(f"refused: {reply.text[:200]}"))
-            return False
         if reply.code == 354:
             self._owes_body = True
-        if future is not None and not future.done():
+        if future is None:
+            if not reply.is_positive:
+                self._fail(RelayLostError(f"refused: {reply.text[:200]}"))
+                return False
+        elif not future.done():
             future.set_result(reply)
         return True
 
@@ -213,6 +217,16 @@ class Pipe(SMTPProtocol):
         self._waiting.clear()
         if self.transport is not None:
             self._transport.abort()  # which wakes who waits for room, too
+
+
+@lru_cache(maxsize=64)  # most of what a relay says it says again and again
+def _parse(line: bytes) -> tuple[int, bool, bytes]:
+    """Code of a reply's line, whether it is the last, and its text; code 0 for what is none. It has no LF any more."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return 0, False, b""
+    code, more, text = match.groups(b"")
+    return int(code), more != b"-", text.rstrip(b"\r").translate(_VISIBLE)
 
 
 def _fail(future: asyncio.Future[Reply], error: RelayError) -> None:

@@ -16,6 +16,7 @@ know. A fresh one that is lost isn't replaced, and later than that nothing is ev
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from submission import logs
 from submission.core.replies import Reply
@@ -36,9 +37,10 @@ _Sent = tuple[bytes, "asyncio.Future[Reply]"]
 class Upstream:
     """One transaction's relay. It begins with the first `send`, which is MAIL, and ends with `close`."""
 
-    def __init__(self, pool: Pool, client: Client) -> None:
+    def __init__(self, pool: Pool, describe_client: Callable[[], Client]) -> None:
+        """A relay that offers XCLIENT is told of the client that `describe_client` gives then."""
         self._pool = pool
-        self._client = client
+        self._describe_client = describe_client
         self._loop = pool.loop
         self._connection: Connection | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -172,7 +174,10 @@ class Upstream:
     def _introduction(self, connection: Connection) -> bytes:
         """The command that tells a relay who the client is; empty for one that knows, or doesn't want to."""
         offered = connection.extensions.get("XCLIENT")
-        return b"" if offered is None or connection.client == self._client else self._client.encode(offered)
+        if offered is None:
+            return b""
+        client = self._describe_client()
+        return b"" if connection.client == client else client.encode(offered)
 
     async def _introduce(self, connection: Connection) -> None:
         """Begin a transaction, whose client a relay that wants to know is told; it starts anew then, and wants an EHLO.
@@ -190,7 +195,7 @@ class Upstream:
                 connection.pipe.abort("not introduced")
                 raise RelayLostError(f"{command[:7].decode()}: {reply.text[:200]}")
         if introduction:
-            connection.client = self._client
+            connection.client = self._describe_client()
 
     def _lose(self, error: RelayError) -> None:
         if self._error is None:

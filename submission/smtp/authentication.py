@@ -221,8 +221,9 @@ class Authentication:
 
         The reply that ends or puts off its attempt, or None: then the gate sees whether it has an identity.
         """
-        is_allowed = self._settings.auth.certificate_login and self._peer.certified and not self._is_asked
-        if self._peer.identity is not None or not is_allowed:
+        if self._peer.identity is not None or not self._peer.certified or self._is_asked:
+            return None
+        if not self._settings.auth.certificate_login:
             return None
         reply = await self._conclude(self._machine(ExternalMechanism.NAME), b"")
         return reply if 400 <= reply.code < 500 else None

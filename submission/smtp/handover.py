@@ -58,7 +58,10 @@ class Handover:
 
     def __init__(self, shared: Shared, peer: Peer, stream: ClientStream, answers: Answers) -> None:
         self._shared = shared
-        self._settings = shared.settings
+        settings = shared.settings  # what of it every message asks is read once
+        self._hostname = settings.hostname
+        self._hides_client = settings.policy.hide_client
+        self._max_size, self._max_recipients = settings.limits.message_size, settings.limits.recipients
         self._peer = peer
         self._stream = stream
         self._answers = answers
@@ -69,12 +72,12 @@ class Handover:
     @property
     def max_size(self) -> int:
         """Octets of a message that both we and the relay take."""
-        return extensions.message_limit(self._shared.pool.extensions, self._settings.limits.message_size)
+        return extensions.message_limit(self._shared.pool.extensions, self._max_size)
 
     @property
     def max_recipients(self) -> int:
         """Recipients of a message that both we and the relay take."""
-        return extensions.recipient_limit(self._shared.pool.extensions, self._settings.limits.recipients)
+        return extensions.recipient_limit(self._shared.pool.extensions, self._max_recipients)
 
     @property
     def phase(self) -> Phase:
@@ -114,7 +117,7 @@ class Handover:
         refusal = await self.quotas.open(identity)
         if refusal is not None:
             return refusal
-        self._open = _Open(envelope, Upstream(self._shared.pool, self._client))
+        self._open = _Open(envelope, Upstream(self._shared.pool, self._describe_client))
         command = b"MAIL FROM:<" + sender.text + b">" + parameters.encode(self._with_submitter(envelope))
         self._answers.promise(self._open.upstream.send(command), self._take_sender, self._lose)
         return None
@@ -200,7 +203,8 @@ class Handover:
                 self._log(outcome, transaction.envelope, delivery.wait)
                 if outcome.reply.is_positive:
                     self._shared.admissions.note_message(transaction.envelope.identity)
-                if outcome.is_unknown or outcome.reply.is_positive:
+                    self.quotas.keep()
+                elif outcome.is_unknown:
                     self.quotas.keep()
                 if outcome.reason:
                     transaction.upstream.abort(outcome.reason)
@@ -226,11 +230,9 @@ class Handover:
             raise RuntimeError("a command came in a phase that the table refuses it in")
         return self._open
 
-    @property
-    def _client(self) -> Client:
+    def _describe_client(self) -> Client:
         """Who submits, for a relay that wants to know."""
-        is_hidden = self._settings.policy.hide_client
-        return Client(self._peer.user or "", self._peer.address, self._peer.hello, is_hidden=is_hidden)
+        return Client(self._peer.user or "", self._peer.address, self._peer.hello, is_hidden=self._hides_client)
 
     def _with_submitter(self, envelope: Envelope) -> parameters.Parameters:
         """The parameters with who authenticated, if anybody did, not what the client says (RFC 4954 section 5)."""
@@ -254,8 +256,9 @@ class Handover:
         transaction = self._open
         if transaction is not None:
             transaction.promised -= 1
-            transaction.envelope.recipients += reply.is_positive
-            if not reply.is_positive:
+            if reply.is_positive:
+                transaction.envelope.recipients += 1
+            else:
                 self.quotas.give_back_recipient()
             if reply.code == 421:  # one refused recipient is no event, this is the end
                 self._log(Outcome(reply, 0), transaction.envelope)
@@ -305,7 +308,7 @@ class Handover:
         """Its Received field."""
         peer = self._peer
         hop = headers.Hop(
-            hostname=self._settings.hostname,
+            hostname=self._hostname,
             extended=bool(peer.offered),
             tls=peer.tls,
             cipher=peer.cipher,
@@ -314,7 +317,7 @@ class Handover:
             message_id=f"{peer.session}.{self.messages + 1}",
         )
         client = None
-        if not self._settings.policy.hide_client:
+        if not self._hides_client:
             hello = peer.hello if _HOST_NAME.fullmatch(peer.hello) else "unknown"
             literal = f"[IPv6:{peer.address}]" if ":" in peer.address else f"[{peer.address or 'local'}]"
             identity = envelope.identity
@@ -326,19 +329,22 @@ class Handover:
         """Tell what became of a message, for whose end the relay took `wait` seconds."""
         peer = self._peer
         result = "unknown" if outcome.is_unknown else "ok" if outcome.reply.is_positive else "refused"
-        fields = {"from": str(envelope.sender), "nrcpt": envelope.recipients, "size": outcome.size}
-        logs.event(
+        logs.record(
             "message",
-            result=result,
-            user=envelope.identity.user,
-            ip=peer.address,
-            via=envelope.identity.via.value,
-            **fields,
-            session=peer.session,
-            id=f"{peer.session}.{self.messages}",
-            relay_seconds=None if wait is None else round(wait, 4),
-            reply=outcome.reply.text,
-            reason=outcome.reason or None,
+            {
+                "result": result,
+                "user": envelope.identity.user,
+                "ip": peer.address,
+                "via": envelope.identity.via.value,
+                "from": str(envelope.sender),
+                "nrcpt": envelope.recipients,
+                "size": outcome.size,
+                "session": peer.session,
+                "id": f"{peer.session}.{self.messages}",
+                "relay_seconds": None if wait is None else round(wait, 4),
+                "reply": outcome.reply.text,
+                "reason": outcome.reason or None,
+            },
         )
 
 

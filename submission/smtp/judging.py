@@ -33,9 +33,13 @@ class Judge:
     """The rules of an installation, as its sessions ask them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings.policy
+        policy = settings.policy
+        self.takes_rewritten = policy.rewritten_recipients
+        self.needs_from = policy.missing_from == "refuse"
+        self.removes_bcc = policy.remove_bcc
+        self.completes_header = policy.complete_header
         self.hostname = settings.hostname
-        self.senders = settings.policy.sender_rules(settings.auth.realm)
+        self.senders = policy.sender_rules(settings.auth.realm)
 
     def refuse_sender(self, peer: Peer, identity: Identity, sender: Mailbox) -> Reply | None:
         """The reply to a sender that this client may not name, or None."""
@@ -45,7 +49,7 @@ class Judge:
 
     def refuse_recipient(self, recipient: Mailbox) -> Reply | None:
         """The reply to a recipient that sendmail might take for another, or None."""
-        if self.settings.rewritten_recipients or not is_rewritten(recipient):
+        if self.takes_rewritten or not is_rewritten(recipient):
             return None
         return replies.REWRITTEN_RECIPIENT
 
@@ -104,7 +108,7 @@ class JudgedMessage:
         self.fault = self._refuse(block)
         if self.fault is not None:
             return b""
-        removes_bcc = self._judge.settings.remove_bcc and self._is_submitted
+        removes_bcc = self._judge.removes_bcc and self._is_submitted
         return block.encode(self._trace + self._missing_fields(block), _BCC if removes_bcc else _NONE)
 
     @property
@@ -112,14 +116,12 @@ class JudgedMessage:
         return self._identity.via is not Via.RELAY
 
     def _refuse(self, block: HeaderBlock) -> Reply | None:
-        settings = self._judge.settings
         if is_in_loop(block):
             return replies.IN_LOOP
         if self._is_submitted:
-            needs_from = settings.missing_from == "refuse"
-            if block.is_too_large and (needs_from or settings.remove_bcc):
+            if block.is_too_large and (self._judge.needs_from or self._judge.removes_bcc):
                 return replies.HEADER_TOO_LARGE
-            if needs_from and find_from(block) is None:
+            if self._judge.needs_from and find_from(block) is None:
                 return replies.BAD_FROM
         refusal = self._refuse_author(block)
         return self._judge.enforce("from_header", refusal, self._peer, self._identity) if refusal else None
@@ -139,7 +141,7 @@ class JudgedMessage:
 
     def _missing_fields(self, block: HeaderBlock) -> bytes:
         """Date and Message-ID for an authenticated user's message, where these aren't there (RFC 6409 section 8)."""
-        if not (self._judge.settings.complete_header and self._identity.via is Via.AUTH and block.is_clear):
+        if not (self._judge.completes_header and self._identity.via is Via.AUTH and block.is_clear):
             return b""
         added = b"" if b"date" in block.names else headers.date(self._when)
         if b"message-id" not in block.names:

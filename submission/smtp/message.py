@@ -11,7 +11,7 @@ message away, and with a reply that says so, once the client has sent what it an
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from submission.core import replies
 from submission.core.datastream import END, DataScanner
@@ -24,8 +24,7 @@ PATIENCE = 4
 """Times the size limit that is read of a message that is refused already; then the connection is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a message. `reply` is for the client, `reason` for the log where the reply isn't the relay's."""
 
     reply: Reply

@@ -242,6 +242,8 @@ class Session(SMTP):
         self._commands += 1
         if self._commands % COMMANDS_AT_A_TIME == 0:
             await asyncio.sleep(0)
+            if self._stream.is_lost:  # nobody hears the replies to what is left
+                raise ClientGoneError("connection lost")
 
     async def _answer(self, line: bytes) -> Reply | None:
         word, _, argument = line.partition(b" ")
@@ -258,7 +260,7 @@ class Session(SMTP):
             refusal = refuse_order(verb, self._phase)
             if refusal is not None:
                 return await self._skip_chunk(argument, refusal) if verb == "BDAT" else refusal
-            return cast("Reply | None", await self._smtp_methods[verb](argument))
+            reply: Reply | None = await self._smtp_methods[verb](argument)
         except (ClientGoneError, ClientIdleError, ForeignProtocolError, ServiceStoppingError):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours: the client hears that there is one, the log which
@@ -266,6 +268,7 @@ class Session(SMTP):
             self._handover.end()
             self._end = "internal-error"  # what the client sends next may be its message, and must not be obeyed
             return replies.INTERNAL_ERROR
+        return reply
 
     async def _count_error(self, reply: Reply) -> None:
         """Slow down who only tries commands, and part with him in the end."""
@@ -333,7 +336,7 @@ class Session(SMTP):
 
     @property
     def _can_start_tls(self) -> bool:
-        return self._listener.settings.tls == "starttls" and not self._is_encrypted
+        return not self._is_encrypted and self._listener.settings.tls == "starttls"
 
     async def smtp_STARTTLS(self, argument: bytes) -> Reply | None:
         """Begin TLS, and forget all that was said before (RFC 3207 section 4.2)."""

@@ -12,6 +12,7 @@ answer that the session is waiting for is awaited all the same.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from typing import cast
 
@@ -35,7 +36,8 @@ LINGER = 2.0
 MAX_SKIPPED = 1024 * 1024
 """Octets that are read of a line without end."""
 
-_CONTROLS = bytes(range(32)) + b"\x7f"  # never part of a command (RFC 5321 section 4.1.2)
+_LINE = re.compile(rb"([^\x00-\x1f\x7f]*+)\r\n")
+"""One without control characters, which are never part of a command (RFC 5321 section 4.1.2)."""
 
 
 class ClientGoneError(Exception):
@@ -97,28 +99,36 @@ class ClientStream:
         `limit` is in octets, CRLF included; of a longer line nothing is kept. Raises BadLineError once such a line is
         over, ForeignProtocolError for what a TLS client says first (RFC 8446 section 5.1: handshake, version 3).
         """
-        newline = self._input.find(b"\n")
-        if newline < 0:
-            if len(self._input) > limit:
-                self._skipped += len(self._input)
-                self._input.clear()
-                self._resume()
-                if self._skipped > MAX_SKIPPED:
-                    raise BadLineError("without end", is_too_long=True, is_endless=True)
-            elif self._input.startswith(b"\x16\x03"):
-                raise ForeignProtocolError("TLS")
+        if not self._input:  # one time in two
             return None
-        line = bytes(self._input[: newline + 1])
-        del self._input[: newline + 1]
+        match = _LINE.match(self._input)
+        if match is None or match.end() > limit or self._skipped:
+            self._refuse_line(limit)
+            return None
+        line = match[1]
+        del self._input[: match.end()]
         self._resume()
-        if self._skipped or len(line) > limit:
+        return line
+
+    def _refuse_line(self, limit: int) -> None:
+        """What take_line does where no good line is there, or none yet."""
+        newline = self._input.find(b"\n")
+        length = newline + 1 or len(self._input)
+        if length <= limit and not self._skipped and self._input.startswith(b"\x16\x03"):
+            raise ForeignProtocolError("TLS")
+        if newline < 0 and length <= limit:
+            return
+        del self._input[:length]
+        self._resume()
+        if newline < 0:
+            self._skipped += length
+            if self._skipped > MAX_SKIPPED:
+                raise BadLineError("without end", is_too_long=True, is_endless=True)
+        elif self._skipped or length > limit:
             self._skipped = 0
             raise BadLineError("too long", is_too_long=True)
-        if line.startswith(b"\x16\x03"):
-            raise ForeignProtocolError("TLS")
-        if not line.endswith(b"\r\n") or len(line.translate(None, _CONTROLS)) != len(line) - 2:
+        else:
             raise BadLineError("control characters")
-        return line[:-2]
 
     async def line(self, limit: int) -> bytes:
         """The next line; what was written so far is flushed before waiting for it."""

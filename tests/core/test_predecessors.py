@@ -10,6 +10,7 @@ from submission.core.predecessors import (
     read_conf,
     read_info,
     read_login,
+    read_popip,
     read_poprelay_map,
 )
 
@@ -31,6 +32,16 @@ def test_access_info_tells_who_read_mail_where_and_when() -> None:
         Refusal("line 6", "not the address of one client"),
         Refusal("line 7", "no time in seconds since 1970"),
         Refusal("line 8", "not four fields between tabs"),
+    ]
+
+
+def test_popip_tells_which_address_read_mail_when() -> None:
+    text = "192.0.2.50\t1017188972\nlocalhost\t1017188972\n192.0.2.51\n192.0.2.52\tOK\n"
+    assert list(read_popip(text)) == [
+        Login("192.0.2.50", "", 1017188972),
+        Refusal("line 2", "not an IP address"),
+        Refusal("line 3", "no time in seconds since 1970"),
+        Refusal("line 4", "no time in seconds since 1970"),
     ]
 
 
@@ -97,7 +108,7 @@ sub scanaddr ($) { my $s = $_[0]; if ($s =~ /POP login/) { system("true"); } }
 
 @given(st.text())
 def test_any_text_is_findings(text: str) -> None:
-    for read in (read_info, read_access, read_poprelay_map, read_conf):
+    for read in (read_info, read_access, read_poprelay_map, read_popip, read_conf):
         for finding in read(text):
             assert isinstance(finding, Login | Line | Refusal)
             if isinstance(finding, Line):

@@ -509,7 +509,62 @@ class Rotations(RuleBasedStateMachine):
 
 
 TestRotations = Rotations.TestCase
-TestRotations.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestRotations.settings = settings(max_examples=60, stateful_step_count=25)
+
+
+def test_what_came_between_is_found_if_it_is_renamed_whenever_names_were_read(path: Path) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    position = position_of(log)
+    log.close()
+    path.rename(path.with_name("mail.log-0"))
+    lure = path.with_name("mail.log-1")
+    lure.touch()
+    append(path, "between")
+    between = path.rename(path.with_name("mail.log-2"))
+    append(path, "now")
+    names = iter([path.with_name(f"mail.log-{number}") for number in range(3, 12)])
+
+    def rename_between(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal between
+        if event == "open" and arguments[0] == str(lure):
+            between = between.rename(next(names, between))
+
+    sys.addaudithook(rename_between)  # it stays, but has nothing to do after this test
+    assert read_all(path, position) == ["between", "now"]
+    assert next(names, None) is None
+
+
+def test_what_came_between_is_found_when_a_compressor_kept_whole_seconds(path: Path) -> None:
+    append(path, "one")
+    os.utime(path, (1000.5, 1000.5))
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    position = position_of(log)
+    log.close()
+    path.rename(path.with_name("mail.log.2"))
+    append(path, "between")
+    compress(gzip.open, ".gz")(path)
+    os.utime(path.with_name("mail.log.1.gz"), (1000, 1000))
+    append(path, "now")
+    assert read_all(path, position) == ["between", "now"]
+
+
+def test_what_came_since_is_read_where_the_file_of_the_place_is_gone(
+    path: Path, logged: Callable[[], list[dict[str, object]]]
+) -> None:
+    append(path, "one")
+    log = LogFile(path)
+    assert drain(log) == ["one"]
+    position = position_of(log)
+    log.close()
+    path.unlink()
+    append(path, "between")
+    rename(path)
+    append(path, "now")
+    assert read_all(path, position) == ["between", "now"]
+    assert [event["event"] for event in logged()] == ["log-place-lost"]
 
 
 FOLLOWER = """

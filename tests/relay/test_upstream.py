@@ -81,7 +81,7 @@ XCLIENT = b"250-relay.example\r\n250-PIPELINING\r\n250 XCLIENT NAME ADDR HELO LO
 async def test_commands_wait_for_a_connection_and_go_out_together() -> None:
     relay = Relay()
     async with running(relay) as pool:
-        upstream = Upstream(pool, ALICE)
+        upstream = Upstream(pool, lambda: ALICE)
         replies = [upstream.send(command) for command in (MAIL, RCPT, b"DATA")]
         assert [reply.code for reply in await asyncio.gather(*replies)] == [250, 250, 354]
         assert relay.heard == [[b"EHLO mail.example.com", MAIL, RCPT, b"DATA"]]
@@ -95,7 +95,7 @@ async def test_all_that_was_sent_ahead_is_sent_again_on_a_fresh_connection(end: 
     async with running(relay) as pool:
         (await begin(pool))[0].close()
         is_dead = True
-        upstream = Upstream(pool, ALICE)
+        upstream = Upstream(pool, lambda: ALICE)
         replies = [upstream.send(command) for command in (MAIL, RCPT, b"DATA")]
         assert [reply.code for reply in await asyncio.gather(*replies)] == [250, 250, 354]
         assert relay.heard[1] == [b"EHLO mail.example.com", MAIL, RCPT, b"DATA"]
@@ -106,7 +106,7 @@ async def test_once_mail_was_answered_nothing_is_tried_again() -> None:
     relay = Relay(lambda number, line: None if line == RCPT else obey(number, line))
     async with running(relay) as pool:
         (await begin(pool))[0].close()
-        upstream = Upstream(pool, ALICE)
+        upstream = Upstream(pool, lambda: ALICE)
         mail, recipient = upstream.send(MAIL), upstream.send(RCPT)
         assert (await mail).code == 250
         with pytest.raises(RelayLostError):
@@ -123,7 +123,7 @@ async def test_where_no_fresh_connection_can_be_had_all_of_them_hear_it() -> Non
         (await begin(pool))[0].close()
         relay.greeting = b"554 5.3.2 no\r\n"
         relay.answer = lambda _number, _line: None
-        upstream = Upstream(pool, ALICE)
+        upstream = Upstream(pool, lambda: ALICE)
         for reply in [upstream.send(MAIL), upstream.send(RCPT), upstream.send(b"DATA")]:
             with pytest.raises(RelayUnreachableError):
                 await reply
@@ -135,7 +135,7 @@ async def test_where_no_fresh_connection_can_be_had_all_of_them_hear_it() -> Non
 async def test_a_transaction_that_ends_before_there_is_a_connection_leaves_nothing_behind(how: str) -> None:
     relay = Relay(greeting=b"")
     async with running(relay) as pool:
-        upstream = Upstream(pool, ALICE)
+        upstream = Upstream(pool, lambda: ALICE)
         reply = upstream.send(MAIL)
         await until(lambda: len(relay.heard) == 1)
         upstream.close() if how == "close" else upstream.abort("enough")

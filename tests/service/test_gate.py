@@ -46,7 +46,7 @@ from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store
 from submission.state.grants import GrantTable
 from submission.state.sqlite import SqliteState
-from tests.support import proofs
+from tests.support import sasl_client
 from tests.support.client import Client
 from tests.support.client_authority import ClientAuthority
 from tests.support.entitlement import (
@@ -501,9 +501,9 @@ def exchange(client: Client, mechanism: str, user: str, password: str, how: str)
             case "LOGIN":
                 return user if challenge.startswith("User") else password
             case "CRAM-MD5":
-                return proofs.cram_md5(challenge, user, password)
+                return sasl_client.cram_md5(challenge, user, password)
             case "SCRAM-SHA-256":
-                return proofs.scram(challenge, first, password) if challenge.startswith("r=") else ""
+                return sasl_client.scram(challenge, first, password) if challenge.startswith("r=") else ""
             case _:
                 return user
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from tests.support.network import PATIENCE
-from tests.support.proofs import cram_md5
+from tests.support.sasl_client import cram_md5
 from tests.support.server import Server
 
 Departure = Literal["close", "reset", "half-close"]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import proofs
+from tests.support import sasl_client
 from tests.support.network import PATIENCE
 from tests.support.server import Server, Settings
 from tests.support.sink import KEYWORDS, Answer, Sink, script
@@ -27,6 +27,7 @@ UNTOLD = ("EHLO", "HELO", "RSET", "NOOP", "QUIT")
 """Verbs between service and relay that a transcript doesn't show; the relay answers them by itself."""
 
 _STEP = re.compile(r"(C|S|U|R)(?:([:!]) ?| )(.*)")
+_ANSWERS = {"cram-md5": sasl_client.cram_md5, "digest-md5": sasl_client.digest_md5, "scram": sasl_client.scram}
 _INSERTION = re.compile(r"\{(base64|cram-md5|digest-md5|scram|repeat) ([^}]*)\}")
 
 
@@ -161,9 +162,9 @@ class _Client:
     def perform(self, step: Step) -> None:
         match step.sign, step.text:
             case "C:", _:
-                self.send(b"".join(self.fill(line) + b"\r\n" for line in step.texts))
+                self.send(b"".join(fill(line, self._challenge) + b"\r\n" for line in step.texts))
             case "C!", text:
-                self.send(self.fill(text))
+                self.send(fill(text, self._challenge))
             case "C", "close":
                 self.close()
             case "C", "half-close":
@@ -221,21 +222,6 @@ class _Client:
         self._input.close()
         self._socket.close()
 
-    def fill(self, text: str) -> bytes:
-        """The octets of a line: escapes such as \\r and \\0 are resolved, then the insertions in braces."""
-        raw = re.sub(r"\\(?:x[0-9a-f]{2}|[rnt0\\])", lambda match: _unescape(match[0]), text)
-        return _INSERTION.sub(lambda match: self._insert(match[1], match[2]), raw).encode("latin-1")
-
-    def _insert(self, what: str, argument: str) -> str:
-        if what == "repeat":
-            count, _, text = argument.partition(" ")
-            return text * int(count)
-        if what == "base64":
-            return base64.b64encode(argument.encode("latin-1")).decode()
-        argument, password = argument.split(" ")
-        answer = {"cram-md5": proofs.cram_md5, "digest-md5": proofs.digest_md5, "scram": proofs.scram}[what]
-        return base64.b64encode(answer(self._challenge.decode(), argument, password).encode()).decode()
-
     def _read(self) -> bytes:
         try:
             line = self._input.readline()
@@ -243,6 +229,22 @@ class _Client:
             line = b""
         self.heard.append(f"S: {line!r}")
         return line
+
+
+def fill(text: str, challenge: bytes = b"") -> bytes:
+    """The octets of a client's line: escapes such as \\r and \\0 are resolved, then the insertions in braces."""
+    raw = re.sub(r"\\(?:x[0-9a-f]{2}|[rnt0\\])", lambda match: _unescape(match[0]), text)
+    return _INSERTION.sub(lambda match: _insert(match[1], match[2], challenge.decode()), raw).encode("latin-1")
+
+
+def _insert(what: str, argument: str, challenge: str) -> str:
+    if what == "repeat":
+        count, _, text = argument.partition(" ")
+        return text * int(count)
+    if what == "base64":
+        return base64.b64encode(argument.encode("latin-1")).decode()
+    argument, password = argument.split(" ")
+    return base64.b64encode(_ANSWERS[what](challenge, argument, password).encode()).decode()
 
 
 def _unescape(escape: str) -> str:

@@ -20,7 +20,8 @@ class Events:
 
     def all(self, name: str) -> list[Event]:
         """The events of a name so far."""
-        events = (dict(word.split("=", 1) for word in shlex.split(line)) for line in self._server.log()[self._past :])
+        lines = (line for line in self._server.log()[self._past :] if f"event={name}" in line)
+        events = (dict(word.split("=", 1) for word in shlex.split(line)) for line in lines)
         return [event for event in events if event["event"] == name]
 
     def wait(self, name: str) -> Event:

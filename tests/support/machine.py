@@ -30,7 +30,9 @@ set -e
 mount -t tmpfs tmpfs "$1/machine"
 cd "$1/machine"
 mkdir upper work root
-[ "$2" = / ] || cp -a "$2/etc" "$2/usr" "$2/var" upper
+[ "$2" = / ] || for folder in etc usr var; do
+  [ ! -d "$2/$folder" ] || cp -a "$2/$folder" upper
+done
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 cd root
 mount -t proc proc proc
@@ -41,11 +43,11 @@ for device in null zero full random urandom; do
   mount --bind "/dev/$device" "dev/$device"
 done
 ln -s "$1/dev-log" dev/log
+ln -s /proc/self/fd dev/fd
 mkdir -p ".$1"
 mount --bind "$1" ".$1"
 echo "auth required pam_unix.so nodelay" > etc/pam.d/common-auth
-echo ready
-exec chroot . sleep infinity
+exec chroot . bash -c "echo ready; sleep infinity & wait"  # and buries whoever is left behind
 """
 
 
@@ -64,7 +66,7 @@ class Machine:
 
     def __enter__(self) -> Self:
         (self._folder / "machine").mkdir()
-        namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        namespaces = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
         self._process = subprocess.Popen(
             [*namespaces, "sh", "-c", SET_UP, "sh", str(self._folder), str(self._packages)],
             stdin=subprocess.DEVNULL,
@@ -76,6 +78,8 @@ class Machine:
             raise RuntimeError("the machine could not be set up")
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         self._first = int(children.read_text())
+        if self.path("/").samefile("/"):  # then a command would be run on this machine itself
+            raise RuntimeError("the machine has not changed its root")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,7 +89,7 @@ class Machine:
 
     def command(self, *words: str) -> list[str]:
         """What runs a command in there."""
-        return ["nsenter", f"--target={self._first}", "--mount", "--pid", "--root", "--wdns=/", *words]
+        return ["nsenter", f"--target={self._first}", "--mount", "--uts", "--pid", "--root", "--wdns=/", *words]
 
     def run(self, *words: str) -> None:
         """Run a command until it ends, or has become a daemon."""
@@ -94,6 +98,14 @@ class Machine:
     def path(self, name: str) -> Path:
         """Where a file of its is, seen from here."""
         return Path(f"/proc/{self._first}/root{name}")
+
+    def show(self, folder: Path) -> None:
+        """Have a folder there that this machine has, on whatever file system."""
+        inside = self._folder / "machine/root" / folder.relative_to("/")
+        if not self.path(str(folder)).exists():
+            self.path(str(folder)).mkdir(parents=True)
+            mount = ["mount", "--rbind", str(folder), str(inside)]
+            subprocess.run(["nsenter", f"--target={self._first}", "--mount", *mount], check=True, timeout=PATIENCE)
 
     def add_user(self, name: str, password: str) -> None:
         """A user with a home, an empty Maildir there, and an empty mailbox."""
@@ -111,12 +123,24 @@ def private_network(addresses: Sequence[str]) -> Iterator[None]:
     _require_root()
     programs.require("ip")
     with Path("/proc/thread-self/ns/net").open() as before:
-        _check(_libc.unshare(_NEW_NETWORK))
+        if _libc.unshare(_NEW_NETWORK):
+            programs.do_without("a network of its own", f"is refused: {os.strerror(ctypes.get_errno())}")
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
             for address in addresses:
                 options = ["nodad"] if ":" in address else []
                 subprocess.run(["ip", "address", "add", address, "dev", "lo", *options], check=True)
+            yield
+        finally:
+            _check(_libc.setns(before.fileno(), _NEW_NETWORK))
+
+
+@contextmanager
+def network_of(pid: int) -> Iterator[None]:
+    """This thread, and whatever it starts, in the network that a process is in."""
+    with Path("/proc/thread-self/ns/net").open() as before, Path(f"/proc/{pid}/ns/net").open() as there:
+        _check(_libc.setns(there.fileno(), _NEW_NETWORK))
+        try:
             yield
         finally:
             _check(_libc.setns(before.fileno(), _NEW_NETWORK))

@@ -109,7 +109,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def begin(pool: Pool, client: Client = ALICE) -> tuple[Upstream, Reply]:
     """A transaction whose MAIL was answered."""
-    upstream = Upstream(pool, client)
+    upstream = Upstream(pool, lambda: client)
     try:
         return upstream, await upstream.send(MAIL)
     except asyncio.CancelledError:

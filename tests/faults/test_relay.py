@@ -1,0 +1,122 @@
+"""The relay fails: a column of docs/faults.md at a time, a transaction at each step; in the clear, and under TLS.
+
+Where it fails before MAIL nobody can tell its transactions apart, so there it is one after the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+
+import pytest
+
+from tests.faults.outcomes import Ground
+from tests.faults.tables import columns
+from tests.support.failing_client import Plan, play
+from tests.support.failing_relay import FailingRelay
+from tests.support.network import PATIENCE
+from tests.support.server import Server, Settings
+
+TABLE = columns("The relay fails")
+OPENING = ("connect", "EHLO", "STARTTLS")
+CHUNKS = ("chunk", "last")
+PROMPT = 400
+LARGE = 12 << 20
+"""Octets that no row of buffers holds."""
+
+
+@pytest.fixture(scope="module", params=["none", "starttls"])
+def tls(request: pytest.FixtureRequest) -> str:
+    mode: str = request.param
+    return mode
+
+
+@pytest.fixture(scope="module")
+def settings(tls: str) -> Settings:
+    return {"relay": {"tls": tls, "connect_timeout": 1, "final_timeout": 1}}
+
+
+@pytest.fixture(autouse=True)
+def well(failing_relay: FailingRelay, ground: Ground) -> Iterator[None]:
+    """Both begin and end well, whatever happens between."""
+    ground.recover()
+    yield
+    failing_relay.order("well")
+    ground.recover()
+
+
+@contextmanager
+def playing(plans: Iterable[Plan], may_go_on: threading.Event) -> Iterator[dict[Plan, Future[bool]]]:
+    """Clients that do nothing wrong; one of them waits in the middle of its message."""
+    plans = list(plans)
+    with ThreadPoolExecutor(len(plans)) as executor:
+        try:
+            yield {
+                plan: executor.submit(play, plan, threading.Event(), lambda _: may_go_on.wait(PATIENCE))
+                for plan in plans
+            }
+        finally:
+            may_go_on.set()
+
+
+def make_plan(server: Server, tls: str, fault: str, step: str) -> Plan:
+    """A client whose transaction fails by its sender's name, and who sends no more before that has happened."""
+    how = {"kill -9": "wait", "SIGSTOP": "wait"}.get(fault, fault)
+    name = f"{fault.replace(' ', '')}-{step}-{tls}.{how}.{step}"
+    pauses = ("content", "pause") if step == "content" else ("", "")
+    verb = "BDAT" if step in CHUNKS else "DATA"
+    size = LARGE if (step, fault) == ("content", "full") else PROMPT
+    return Plan(server.ports["none"], name, *pauses, verb=verb, size=size)
+
+
+@contextmanager
+def hit(fault: str, relay: FailingRelay) -> Iterator[None]:
+    """The relay's process is hit, where that is the fault; in the end it serves again."""
+    if fault == "kill -9":
+        relay.kill()
+    elif fault == "SIGSTOP":
+        relay.stop()
+    try:
+        yield
+    finally:
+        if fault == "kill -9":
+            relay.start()
+        elif fault == "SIGSTOP":
+            relay.go_on()
+
+
+@pytest.mark.parametrize("fault", TABLE)
+def test_in_a_transaction(fault: str, tls: str, server: Server, failing_relay: FailingRelay, ground: Ground) -> None:
+    expected = {step: word for step, word in TABLE[fault].items() if step not in OPENING}
+    plans = {step: make_plan(server, tls, fault, step) for step in expected}
+    may_go_on = threading.Event()
+    with playing(plans.values(), may_go_on) as attempts:
+        failing_relay.wait_for(*(plan.name for plan in plans.values()))
+        with hit(fault, failing_relay):
+            ground.go_round()
+            may_go_on.set()
+            wait([attempts[plans[step]] for step, word in expected.items() if not word.startswith("waits")], PATIENCE)
+            waiting = {plan for plan, attempt in attempts.items() if not attempt.done()}
+        while not all(attempt.done() for attempt in attempts.values()):
+            failing_relay.order("release")  # again for who came to his step again
+        heard = {plan: attempt.result() for plan, attempt in attempts.items()}
+    outcomes = ground.outcomes(heard)
+    found = {step: ("waits, " if plan in waiting else "") + outcomes[plan] for step, plan in plans.items()}
+    assert found == expected
+
+
+@pytest.mark.parametrize(("step", "fault"), [(step, fault) for fault in TABLE for step in OPENING])
+def test_before_a_transaction(
+    step: str, fault: str, tls: str, server: Server, failing_relay: FailingRelay, ground: Ground
+) -> None:
+    if step == "STARTTLS" and tls == "none":
+        return
+    plan = make_plan(server, tls, fault, step)
+    failing_relay.order(f"{step} {plan.name.split('.')[1]}")
+    with playing([plan], threading.Event()) as attempts:
+        failing_relay.wait_for_connection()
+        with hit(fault, failing_relay):
+            heard = {plan: attempts[plan].result(PATIENCE)}
+    assert ground.outcomes(heard) == {plan: TABLE[fault][step]}
