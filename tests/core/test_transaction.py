@@ -104,6 +104,10 @@ def test_what_was_said_in_the_clear_is_forgotten_and_where_it_comes_from_is_not(
     assert peer.user is None
 
 
+def test_nobody_in_particular_has_no_name() -> None:
+    assert Identity(Via.STATIC, None).user is None
+
+
 def test_an_identity_does_not_change() -> None:
     with pytest.raises(AttributeError):
         ALICE.login = Login("mallory", "example.com")  # type: ignore[misc]
