@@ -29,6 +29,7 @@ from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
 from submission.service.limiting import close_limiting, keep_releasing, open_limiting
+from submission.service.memory import give_back
 from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.pop_sockets import PopSockets
@@ -145,7 +146,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         for listen, sock in inheritance.sockets
     ]
     loop = asyncio.get_running_loop()
-    sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
+    sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions, sessions))
     releasing = loop.create_task(keep_releasing(limiting))
     watching = loop.create_task(watch(tls))
     asking = loop.create_task(_ask_relay(pool))
@@ -207,7 +208,9 @@ async def _look(authenticator: Authenticator) -> None:
         logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
 
 
-async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissions: Admissions) -> None:
+async def _sweep(
+    pool: Pool, state: State, authenticator: Authenticator, admissions: Admissions, sessions: Sessions
+) -> None:
     while True:
         await admissions.look_up()
         await asyncio.sleep(SWEEP)
@@ -218,5 +221,7 @@ async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissi
         except StateUnavailableError as error:
             logs.failure("state-unavailable", error)
         await _look(authenticator)
+        if sessions.is_empty:
+            await asyncio.to_thread(give_back)
         if not pool.extensions:  # it was started after us, and clients are offered less than it has
             await _ask_relay(pool)
