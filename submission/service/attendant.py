@@ -106,7 +106,9 @@ async def _keep_grants(station: Station, inheritance: Inheritance, state: State,
     maps = Maps(settings.pop_before_smtp.sendmail, settings.state_dir)
     publisher = Publisher(maps, table, open_admissions(settings, table), lambda: following.has_turn)
     await publisher.look()
-    socketmaps = [SocketMap(sock, publisher.find, publisher.note) for sock in inheritance.pop_sockets.socketmap.values()]
+    socketmaps = [
+        SocketMap(sock, publisher.find, publisher.note) for sock in inheritance.pop_sockets.socketmap.values()
+    ]
     for socketmap in socketmaps:
         await socketmap.start()
     loop = asyncio.get_running_loop()
