@@ -15,7 +15,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from submission.config.settings import Sendmail, Settings
+from submission.config.pop import Sendmail
+from submission.config.settings import Settings
 from submission.credentials.store import StoreUnavailableError
 from submission.sendmail.socketmap import SocketMap
 from submission.service.errors import StartError

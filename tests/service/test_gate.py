@@ -76,6 +76,11 @@ runpy.run_module("submission", run_name="__main__", alter_sys=True)
 """
 USERS, PASSWORDS = ("alice", "bob"), ("sesame", "mellon")
 APP_PASSWORD = write_out(bytes(range(13)))
+LOGINS = (
+    *(("CRAM-MD5", "alice", "right"), ("CRAM-MD5", "bob", "right"), ("LOGIN", "alice", "app")),
+    *(("EXTERNAL", "bob", "right"), ("EXTERNAL", "alice", "right")),
+)
+"""Mechanism, user, and with what."""
 MISTAKES = 10
 """Bad commands after which a connection is closed."""
 
@@ -98,7 +103,7 @@ OWN = "its own"
 """Stands for an address of whoever a client is."""
 SENT_AS = (
     *(OWN, OWN, OWN, "", "alice@example.com", "alice+tag@example.com", "bob@example.com", "info@example.com"),
-    *("alice@elsewhere.example", "eve@example.org"),
+    *("alice@elsewhere.example", "alicebob@example.com"),
 )
 SENT_TO = (
     *("victim@remote.example", "victim@remote.example", f"root@{RELAY_DOMAIN}", f"root@mx.{RELAY_DOMAIN}"),
@@ -140,7 +145,8 @@ class Stage:
     table: GrantTable
     records: dict[tuple[str, str], Record]
     certificates: dict[str, Path | None]
-    relays: bool
+    is_backup: bool
+    """Whether mail for one domain is taken from anybody; whoever may send takes any form of an address then."""
     _in_message: dict[Connection, bool] = field(default_factory=dict)
     written: int = 0
     """Messages that clients wrote."""
@@ -194,17 +200,17 @@ class Gate(RuleBasedStateMachine):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.stage = stage
-        self.world = World(stage.relays)
+        self.world = World(stage.is_backup, takes_rewritten=stage.is_backup)
         self.open: list[Session] = []
 
-    @initialize(target=sessions, places=st.tuples(PLACES, PLACES), user=st.sampled_from(USERS))
-    def begin(self, places: tuple[Place, Place], user: str) -> MultipleResults[Session]:
-        """Have both users, no grant, and two clients, one of whom has logged in."""
+    @initialize(target=sessions, places=st.tuples(PLACES, PLACES), login=st.sampled_from(LOGINS))
+    def begin(self, places: tuple[Place, Place], login: tuple[str, ...]) -> MultipleResults[Session]:
+        """Have both users, no grant, and two clients with a certificate, one of whom has tried to log in."""
         for user in USERS:
             self.change_account(user, PASSWORDS[0])
         self.stage.table.remove(self.stage.table.grants())
         return multiple(
-            *(self.connect(place, "", HELLOS[0], who) for place, who in zip(places, (user, ""), strict=True))
+            *(self.connect(place, "bob", HELLOS[0], each) for place, each in zip(places, (login, None), strict=True))
         )
 
     def teardown(self) -> None:
@@ -272,9 +278,9 @@ class Gate(RuleBasedStateMachine):
         place=PLACES,
         certificate=st.sampled_from(("", "", "bob", "stranger")),
         hello=st.sampled_from((HELLOS[0], *HELLOS, None)),
-        user=st.sampled_from(("alice", "bob", "")),
+        login=st.sampled_from((*LOGINS, None)),
     )
-    def connect(self, place: Place, certificate: str, hello: Command | None, user: str) -> Session:
+    def connect(self, place: Place, certificate: str, hello: Command | None, login: tuple[str, ...] | None) -> Session:
         """Come in by a listener, and perhaps log in at once."""
         kind, proxied_for, source = place
         client = Client(self.stage.server, kind, proxied_for, source, self.stage.certificates[certificate])
@@ -287,8 +293,8 @@ class Gate(RuleBasedStateMachine):
         self.open.append(session)
         if hello is not None:
             self._send(session, [hello])
-        if user:
-            self.authenticate(session, "CRAM-MD5", user, "right")
+        if login is not None:
+            self.authenticate(session, *login)
         return session
 
     @rule(session=sessions, transaction=whole)
@@ -432,7 +438,7 @@ class Gate(RuleBasedStateMachine):
             case "MAIL":
                 is_due, comes = visitor.mail(self.world, text), f"MAIL FROM:<{text}>"
             case "RCPT":
-                is_due, comes = visitor.rcpt(text), f"RCPT TO:<{text}>"
+                is_due, comes = visitor.rcpt(self.world, text), f"RCPT TO:<{text}>"
             case "DATA":
                 is_due, comes = visitor.data(text), f"{number}"
             case "BDAT":
@@ -510,7 +516,7 @@ def _encode(command: Command, number: int) -> bytes:
 # The stage
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["for users", "for a relay domain too"])
+@pytest.fixture(scope="module", params=[False, True], ids=["for users", "as a backup too"])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with public_folder() as folder, Sink() as sink:
         authority = ClientAuthority()
@@ -532,6 +538,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
                 },
                 "limits": {"auth_failures": 1000},
                 "policy": {
+                    "rewritten_recipients": request.param,
                     "sender": "own",
                     "from_header": "own",
                     "senders": [{"user": user, "addresses": list(more)} for user, more in SENDERS.items()],

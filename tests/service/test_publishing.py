@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.config.settings import Sendmail
+from submission.config.pop import Sendmail
 from submission.core.admission import Admission
 from submission.core.grants import Grant
 from submission.service import publishing

@@ -11,6 +11,9 @@ document tells them apart). A command that ends otherwise than the document says
 Whoever leaves the walk with a command or a file of the document not done fails, too, so that a document and its test
 can't part: a section that isn't walked, or a command added later, is noticed.
 
+Commands that only look, such as grep, are repeated until they show what they should, as a reader would look again: logs
+are written by others, in their own time.
+
 What a test may say of certain commands, each by its text, as the document has it but for comments:
 
 - `answers`: what is typed at the prompts of a program;
@@ -22,6 +25,7 @@ What a test may say of certain commands, each by its text, as the document has i
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import time
@@ -32,6 +36,8 @@ from typing import Self
 from tests.support.host import Host, end
 from tests.support.network import PATIENCE, wait_until
 from tests.support.recipe import Command, Step, Text, is_as_shown, read_recipe
+
+_LOOKS = re.compile(r"(?:grep|journalctl|ss|tail) ")
 
 # The reader's shell stays in the folder that a command has left it in.
 _TYPED = """
@@ -107,13 +113,15 @@ class Walk:
         if step.text in self._lasting:
             self._begin(step, self._lasting[step.text])
             return
-        end = time.monotonic() + (PATIENCE if step.text in self._awaited else 0)
+        is_repeated = _LOOKS.match(step.text) or step.text in self._awaited
+        end = time.monotonic() + (PATIENCE if is_repeated else 0)
         while fault := self._try(step):
             if time.monotonic() > end:
                 raise StepError(f"{self._describe(step)}\n{fault}")
+            time.sleep(0.1)  # between looks
 
     def _try(self, step: Command) -> str:
-        """Type it once; what is otherwise than the document says."""
+        """Type a command; what was wrong with it, or nothing."""
         script = f"{_TYPED}eval {shlex.quote(step.text)}"
         result = self._host.run(script, stdin=self._answers.get(step.text), from_client=step.prompt == "$")
         if result.status != step.status:
