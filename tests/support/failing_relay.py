@@ -110,9 +110,9 @@ class FailingRelay:
         """Wait until the transactions of these senders are at their steps, and have failed."""
         wait_until(lambda: all(f"there {name}" in self._said for name in names))
 
-    def wait_for_connection(self) -> None:
-        """Wait until a connection has failed as it was ordered."""
-        wait_until(lambda: "there -" in self._said)
+    def wait_for_connection(self, step: str) -> None:
+        """Wait until a connection has failed at this step, as it was ordered."""
+        wait_until(lambda: f"there {step}" in self._said)
 
     def messages(self) -> dict[str, list[bytes]]:
         """All that it has ever kept, without our Received field: by the names of their senders."""
