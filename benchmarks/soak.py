@@ -64,7 +64,7 @@ RELEASE = 5.0
 """Seconds between two times that those of the relay's connections go on which stand still."""
 TELLING = 15.0
 """Seconds between two lines of progress."""
-CALM = SWEEP + 1.0
+CALM = SWEEP + 5.0
 """Seconds in which nothing changes any more once all clients have left: a worker tidies up from time to time."""
 
 SETTINGS = {
