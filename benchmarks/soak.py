@@ -254,6 +254,8 @@ def _installation(say: Callable[[str], object]) -> Iterator[Soak]:
 @click.option("--clients", default=2000, show_default=True)
 def main(minutes: float, clients: int) -> None:
     """The command."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # what was started is stopped, whoever asks for it
     console = Console(width=None if sys.stdout.isatty() else 120)
     began = time.monotonic()
 

@@ -187,6 +187,8 @@ def _signal(plan: Plan) -> bool:
 @click.option("--seed", default="", help="Of a run that is to be had again; a new one unless told.")
 def main(messages: int, seed: str) -> None:
     """The command."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # what was started is stopped, whoever asks for it
     console = Console()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as bar:
         task = bar.add_task("messages", total=messages)
