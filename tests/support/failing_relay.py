@@ -66,7 +66,9 @@ class FailingRelay:
         """Start it, or start it again: with the same messages, and without faults."""
         command = [sys.executable, "-m", "tests.support.failing_relay_program", str(self.port), str(self._folder)]
         self._said = []
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         self._hearing = threading.Thread(target=self._hear, args=(self._process, self._said), daemon=True)
         self._hearing.start()
         wait_until(lambda: "ready" in self._said)
