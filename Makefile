@@ -8,7 +8,7 @@ PACKAGE := $(VENV)/package
 ARGS ?=
 NAMES ?=
 
-.PHONY: setup test lint format demo man wheel lock certs bench bench-logins bench-poplog fuzz
+.PHONY: setup test lint format demo man wheel lock certs bench bench-logins bench-poplog faults soak fuzz
 .DELETE_ON_ERROR:
 
 setup: $(PACKAGE)
@@ -69,6 +69,14 @@ bench-logins: setup
 bench-poplog: setup
 	$(BIN)/python -m benchmarks.poplog
 	$(BIN)/python -m benchmarks.popwatch
+
+# Ten thousand messages through random faults, and whether the sums agree: docs/faults.md.
+faults: setup
+	$(BIN)/python -m tests.faults.storm $(ARGS)
+
+# Whether anything grows with thousands of clients, and whether the slow are felt: docs/performance.md. Needs a C compiler.
+soak: setup
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 # One target for so many seconds: make fuzz ARGS="session 600". docs/development.md lists them.
 fuzz: setup $(VENV)/fuzz

@@ -78,7 +78,7 @@ def cpu_time(pids: Iterable[int]) -> float:
 
 def memory(pid: int) -> int:
     """KiB of memory that a family takes, what processes share counted once (PSS)."""
-    return sum(_proportional_size(process.pid) for process in family(pid))
+    return sum(proportional_size(process.pid) for process in family(pid))
 
 
 def _sum(pids: Iterable[int]) -> float:
@@ -110,7 +110,8 @@ def _of_threads(pid: int, name: str) -> list[Path]:
         return []
 
 
-def _proportional_size(pid: int) -> int:
+def proportional_size(pid: int) -> int:
+    """KiB of memory of a process, with its part of what it shares; 0 where there is none."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

@@ -59,8 +59,10 @@ def _run(name: str, *arguments: str) -> int:
 
 
 def _become(name: str) -> None:
-    import atheris  # which is in a group of its own, and not for every platform
-
+    try:
+        import atheris  # here, for it is in a group of its own
+    except ModuleNotFoundError:
+        sys.exit("atheris is not installed: there are wheels for Linux on x86-64 only")
     with atheris.instrument_imports(include=["submission"]):
         target = load(name)
     # A merge starts the program again, in a shell and by the name that it was started by.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "corpus"
-MAX_FILE = 64 * 1024
+MAX_FILE = 32 * 1024
 """Octets that are kept for a target: the shortest inputs, as many as fit."""
 
 

@@ -74,7 +74,8 @@ class Wire(asyncio.Transport):
         self._take = take
         self._is_closing = False
         self.is_reading = True
-        self.is_lost = False
+        self.lost: asyncio.Future[None] = loop.create_future()
+        """Done once the protocol knows that the connection is gone."""
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Let somebody else have what arrives."""
@@ -121,8 +122,8 @@ class Wire(asyncio.Transport):
     abort = close
 
     def _lose(self) -> None:
-        self.is_lost = True
         self._protocol.connection_lost(None)
+        self.lost.set_result(None)
 
     # The other end
 

@@ -47,6 +47,7 @@ class _Connection:
         self._chunks = b""
         self._left = 0  # octets of the chunk that have still to come
         self._is_last = False
+        self._recipients: int | None = None  # of the transaction that has begun
         self.wire = Wire(loop, protocol, self._take)
         protocol.connection_made(self.wire)
         self._say(b"220 relay.example ESMTP\r\n")
@@ -97,6 +98,7 @@ class _Connection:
         self._conclude(message)
 
     def _conclude(self, message: bytes) -> None:
+        self._recipients = None
         if self._relay.refused == b".":
             self._say(b"554 5.7.1 refused\r\n")
             return
@@ -110,16 +112,32 @@ class _Connection:
             self._relay.paths.append(line.partition(b"<")[2].rpartition(b">")[0])
         if verb == b"MAIL":
             self._relay.on_mail()
-        if verb == self._relay.refused:
-            self._say(b"550-5.7.1 no\r\n550 5.7.1 never\r\n")
-        elif verb == b"EHLO":
-            self._say(self._relay.hello)
-        elif verb == b"DATA":
-            self._message = b""
-            self._say(b"354 go\r\n")
-        elif verb == b"BDAT":
+        if verb == b"BDAT":
+            assert self._recipients, "a chunk for nobody"
             self._left, self._is_last = int(line.split()[1]), line.endswith(b" LAST")
             if not self._left:
                 self._end_chunk()
         else:
-            self._say(b"221 bye\r\n" if verb == b"QUIT" else b"250 2.1.0 ok\r\n")
+            self._say(self._reply(verb))
+
+    def _reply(self, verb: bytes) -> bytes:
+        """The reply to any other command, which may change the state."""
+        if verb == self._relay.refused:
+            return b"550-5.7.1 no\r\n550 5.7.1 never\r\n"
+        if (verb == b"RCPT" and self._recipients is None) or (verb == b"DATA" and not self._recipients):
+            return b"503 5.5.1 out of order\r\n"
+        match verb:
+            case b"EHLO":
+                return self._relay.hello
+            case b"QUIT":
+                return b"221 bye\r\n"
+            case b"DATA":
+                self._message = b""
+                return b"354 go\r\n"
+            case b"RSET":
+                self._recipients = None
+            case b"MAIL":
+                self._recipients = 0
+            case b"RCPT":
+                self._recipients = (self._recipients or 0) + 1
+        return b"250 2.1.0 ok\r\n"

@@ -1,4 +1,4 @@
-"""The tables of the configuration file, with their keys, defaults and allowed words, as settings.py has them.
+"""The tables of the configuration file, with their keys, defaults and allowed words, as submission.config has them.
 
 A key's text is the docstring behind it in the source, which Python itself throws away.
 """

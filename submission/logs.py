@@ -2,6 +2,7 @@ r"""The log: one line an event, `event=auth result=ok user="alice@example.com" .
 
     configure("logfmt")                       once, at the start of a process
     event("auth", result="ok", user=name)     a field that is None is left out
+    record("auth", {"result": "ok"})          the same
     warning("overload", ip=address)           likewise, of something that an admin may have to do something about
     failure("internal-error", error)          class, text and place of an exception, on one line
     subscribe(observer)                       observer(name, fields) is called with each event and warning
@@ -74,6 +75,11 @@ def event(name: str, /, **fields: object) -> None:
     _tell(Severity.NOTICE, name, fields)
 
 
+def record(name: str, fields: Mapping[str, object]) -> None:
+    """Log an event, as `event` does. It is for what is logged most: fields that are a dictionary already cost half."""
+    _tell(Severity.NOTICE, name, fields)
+
+
 def warning(name: str, /, **fields: object) -> None:
     """Log that something is not as it should be: mail goes on, but somebody should look."""
     _tell(Severity.WARNING, name, fields)
@@ -143,8 +149,8 @@ class _Output:
         return self._form({"event": "log-lost", "lines": lines})
 
     def write(self, severity: Severity, name: str, fields: Mapping[str, object]) -> None:
-        start = {} if self._target.keeps_time else {"time": _time()}
-        self._target.write(self._form({**start, "event": name, **fields}), severity)
+        start = {"event": name} if self._target.keeps_time else {"time": _time(), "event": name}
+        self._target.write(self._form({**start, **fields}), severity)
 
 
 class _Foreign(logging.Handler):

@@ -16,7 +16,7 @@ from submission.core.header_block import HeaderBlock, find_from, is_in_loop
 
 _CUTS = 4
 _BCC = frozenset((b"bcc",))
-_ADDRESS = re.compile(rb'(?:[^\0\r\n<>,;:@" ()]+|"[^\0\r\n]*")@[^\0\r\n<>,;:@" ()]+')
+_ADDRESS = re.compile(rb'(?:[^\0\r\n<>,;:@" ()]+|"[^\0\r\n]*")@(?:[^\0\r\n<>,;:@" ()]+|\[[A-Za-z0-9:.-]*\])')
 
 
 def seeds() -> Iterator[bytes]:

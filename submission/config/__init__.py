@@ -2,9 +2,9 @@
 
     load(path) -> Settings          or ConfigError, one line a fault: FILE:key: what is wrong, what is allowed
 
-settings.py and vouchers.py say what there is, values.py and identifiers.py how a value is written, text.py writes it
-back. Nothing is looked up while reading but the system's own host name; whether files exist is the matter of
-`submission check`.
+settings.py says what there is, with limits.py, policy.py, pop.py and vouchers.py, each for its tables; values.py and
+identifiers.py say how a value is written, text.py writes it back. Nothing is looked up while reading but the system's
+own host name; whether files exist is the matter of `submission check`.
 """
 
 from __future__ import annotations

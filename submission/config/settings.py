@@ -14,25 +14,19 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from submission.config.limits import Limits
 from submission.config.policy import Policy
+from submission.config.pop import PopBeforeSmtp, pop_faults
 from submission.config.tables import CrossCheckError, Table, unless
-from submission.config.text import shown, toml
+from submission.config.text import toml
 from submission.config.values import (
-    Count,
     Domain,
     FilePath,
-    Lifetime,
     ListenAddress,
-    LogSource,
     Mechanism,
     MetricsAddress,
     Networks,
-    NetworksOrNames,
-    NetworksOrOctets,
-    Octets,
     OptionalPath,
-    PopFormat,
-    Quota,
     Realm,
     RelayAddress,
     Seconds,
@@ -46,9 +40,6 @@ from submission.config.values import (
     not_empty,
 )
 from submission.config.vouchers import CertificateUser, OAuth, certificate_faults, oauth_faults
-from submission.core.poplog.pattern import Pattern, PatternError
-from submission.core.poplog.registry import FORMATS
-from submission.core.quotas import WINDOWS, Limit, limits_of
 from submission.core.sasl.registry import MECHANISMS, USUAL, works_without_tls
 
 TlsVersion: TypeAlias = Literal["1.0", "1.1", "1.2", "1.3"]
@@ -59,8 +50,6 @@ Facility: TypeAlias = Literal[
 ]  # fmt: skip
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
-_WIDEST = {4: 8, 6: 16}
-"""The shortest prefixes that somebody can have for himself: 10.0.0.0/8, and what no registry gives to one customer."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -154,104 +143,6 @@ class Relay(Table):
     """For connection and greeting."""
     final_timeout: Seconds = 600.0
     """For the reply to the end of a message."""
-
-
-class AddressLimits(Table):
-    """What may be sent from one address by who has not logged in; 0 is unlimited."""
-
-    messages_per_hour: Quota = 0
-    messages_per_day: Quota = 0
-    recipients_per_hour: Quota = 0
-    recipients_per_day: Quota = 0
-
-    @property
-    def windows(self) -> tuple[Limit, ...]:
-        """Those that are set, of what is counted over time."""
-        return limits_of(self.model_dump(include=set(WINDOWS)))
-
-
-class UserLimits(AddressLimits):
-    """What one user may send; 0 is unlimited."""
-
-    first_time_recipients_per_day: Quota = 0
-    connections: Quota = 0
-    """At once, in all workers together."""
-    alert: Several[str] = ()
-    """The command that is run when a user has reached one of these, and its arguments; no shell reads it."""
-    suspend: bool = False
-    """Whether such a user is disabled."""
-
-    @field_validator("alert")
-    @classmethod
-    def _alert(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse what no program can be."""
-        if command and not command[0].startswith("/"):
-            raise ValueError('must begin with the absolute path of a program, such as ["/usr/local/bin/alert"]')
-        return command
-
-
-class Limits(Table):
-    """What one client may use up."""
-
-    message_size: Octets = 40 << 20
-    """Or the relay's, if that is smaller."""
-    recipients: Count = 100
-    """Of one message."""
-    connections: Count = 10000
-    """At a time, in all workers together."""
-    connections_per_ip: Count = 50
-    """Of one address among these, or of one IPv6 /64."""
-    command_timeout: Seconds = 300.0
-    """Without a command, or without anything of a message."""
-    auth_failures: Count = 5
-    """In one connection, which is closed then."""
-    user: UserLimits = UserLimits()
-    address: AddressLimits = AddressLimits()
-
-
-class Sendmail(Table):
-    """How sendmail's own port 25 shares the table."""
-
-    socketmap: OptionalPath = None
-    """A socket that sendmail asks at each recipient."""
-    text_map: OptionalPath = None
-    """A file that sendmail reads at each lookup."""
-    access_map: OptionalPath = None
-    """sendmail's access file, in which our lines are kept, with `.db` made by makemap and `.static` merged in."""
-
-
-class PopPattern(Table):
-    """A pattern of the admin's own, for a server that no format knows."""
-
-    name: Annotated[str, Field(min_length=1, max_length=64)]
-    """What it is called in the log."""
-    regex: str
-    """Matches `program: message`, or the whole of a line without syslog's header; groups `user` and `ip`."""
-    samples: Annotated[Several[str], not_empty]
-    """Whole lines that it must find a login in."""
-
-
-class PopBeforeSmtp(Table):
-    """Who may send because he has just read mail. Nothing here has an effect unless `enabled`."""
-
-    enabled: bool = False
-    """Whether who has just read mail may send."""
-    lifetime: Lifetime = 1800.0
-    """For how long after the last login."""
-    logs: Several[LogSource] = ("/var/log/mail.log",)
-    """Files, `journal`, or `syslog:` and a socket that a syslog daemon writes to."""
-    formats: Several[PopFormat] = ()
-    """Which servers' lines count. `submission pop detect` proposes some; each widens what can be forged."""
-    static: NetworksOrNames = ()
-    """Who may always send."""
-    deny: NetworksOrOctets = ()
-    """Who never may, whatever the log says."""
-    shared: NetworksOrOctets = ()
-    """Where many people are behind one address: webmail, proxies, carriers' NAT. A login from there is no grant."""
-    relay_domains: Several[Domain] = ()
-    """Domains that anybody may send to, with all below them: those that this host is a backup for."""
-    pattern: Several[PopPattern] = ()
-    sendmail: Sendmail = Sendmail()
 
 
 class Log(Table):
@@ -370,25 +261,7 @@ class Settings(Table):
     @field_validator("pop_before_smtp")
     @classmethod
     def _pop_before_smtp(cls, pop: PopBeforeSmtp) -> PopBeforeSmtp:
-        """Refuse own patterns that can't be used, miss a sample, or have the name of another, and static for all."""
-        faults = {}
-        for number, static in enumerate(pop.static):
-            if not isinstance(static, str) and static.prefixlen < _WIDEST[static.version]:
-                allowed = f"must be a network of /{_WIDEST[static.version]} or narrower"
-                faults[f"pop_before_smtp.static[{number}]"] = f'"{static}" would let half the world send, {allowed}'
-        names = Counter([*FORMATS, *(entry.name for entry in pop.pattern)])
-        for number, entry in enumerate(pop.pattern):
-            key = f"pop_before_smtp.pattern[{number}]"
-            if names[entry.name] > 1:
-                faults[f"{key}.name"] = f"{shown(entry.name)} is the name of another pattern or of a format"
-            try:
-                missed = Pattern(entry.name, entry.regex).unmatched(entry.samples)
-            except PatternError as error:
-                faults[f"{key}.regex"] = str(error)
-                continue
-            for sample in missed:
-                faults[f"{key}.samples[{sample}]"] = "holds no login by the regex, must be a whole line that it matches"
-        return unless(faults, pop)
+        return unless(pop_faults(pop), pop)
 
     @field_validator("relay")
     @classmethod

@@ -29,7 +29,7 @@ _DOT_ATOM = re.compile(rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]+(?:\.[A-Za-z0-
 
 
 def parse_from(value: bytes) -> list[bytes] | None:
-    """The addresses, `local@domain`, quotes left out where they aren't needed; None where it isn't a From.
+    """The addresses, `local@domain`, unfolded and quotes left out where they aren't needed; None where it isn't a From.
 
     `value` is what follows the colon, folded or not, without the CRLF at its end.
     """
@@ -137,7 +137,8 @@ class _Parser:
             return None
         local = self._advance()
         if local.startswith(b'"'):
-            plain = re.sub(rb"\\(.)|\r\n", rb"\1", local[1:-1])
+            local = local.replace(b"\r\n", b"")  # it may be folded, which means nothing (RFC 5322 section 3.2.2)
+            plain = re.sub(rb"\\(.)", rb"\1", local[1:-1])
             local = plain if _DOT_ATOM.fullmatch(plain) else local
         elif not _DOT_ATOM.fullmatch(local):
             return None

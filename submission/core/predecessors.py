@@ -1,7 +1,7 @@
 """Files of the POP-before-SMTP systems that this one takes over from: who had a grant, and whom the admin let in.
 
-    poprelayd   poprelay.conf ($timeout_minutes, $logfile); popip, a Berkeley DB: address to seconds since the epoch;
-                localip and relay: sources of makemap, `192.168 OK`, `example.org RELAY`
+    poprelayd   poprelay.conf ($timeout_minutes, $logfile); popip, what `makemap -u` prints of the database: address and
+                seconds since the epoch; localip and relay: sources of makemap, `192.168 OK`, `example.org RELAY`
     POPauthd    access.info: date, user, address and seconds since the epoch between tabs; access.static, the lines
                 that stay in sendmail's access file, `192.168 RELAY`, `10.0.0.1 REJECT`, `example.org RELAY`
     UW          popdata/: a file an address, as old as its last login
@@ -70,6 +70,13 @@ def read_info(text: str) -> Iterator[Finding]:
         yield _login(what, address, user.strip(), epoch)
 
 
+def read_popip(text: str) -> Iterator[Finding]:
+    """Poprelayd's popip. Cobalt's keeps the ends of grants there: a login in the future, which is one of now."""
+    for what, line in _lines(text):
+        address, _, epoch = line.partition("\t")
+        yield read_login(what, address, epoch)
+
+
 def read_login(what: str, address: str, epoch: str) -> Finding:
     """An entry of poprelayd's popip, or a file of UW's popdata."""
     return _login(what, address, "", epoch)
@@ -87,8 +94,7 @@ def read_poprelay_map(text: str) -> Iterator[Finding]:
 
 def _read_map(text: str, allowing: tuple[str, ...]) -> Iterator[Finding]:
     for what, line in _lines(text):
-        words = line.split(None, 1)
-        key, value = words[0], words[1].strip() if len(words) == 2 else ""
+        key, value = (*line.split(None, 1), "", "")[:2]
         tag, colon, rest = key.partition(":")
         if colon and tag.lower() == "connect":
             key = rest
@@ -131,6 +137,8 @@ def _place(what: str, key: str, value: str, allowing: tuple[str, ...]) -> Findin
     is_domain = network is None and _DOMAIN.fullmatch(key) and not key.rpartition(".")[2].isdigit()
     if network is None and not is_domain:
         return Refusal(what, "neither an address, nor a network, nor a domain")
+    if network is not None and ip_network(network).is_loopback:
+        return Refusal(what, "this host itself: no port of ours lets it in without a login")
     if value.startswith(allowing):
         return Line("relay_domains", key.removeprefix(".").lower()) if network is None else Line("static", network)
     if network is not None and value.startswith(_REFUSING):

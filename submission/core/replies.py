@@ -47,9 +47,9 @@ class Reply(NamedTuple):
 
         A line that has none gets the first line's, or `x.0.0`, which says no more than the code does.
         """
-        if all(map(_STATUS.match, self.lines)) or not 200 <= self.code < 600 or 300 <= self.code < 400:
+        found = [*map(_STATUS.match, self.lines)]
+        if None not in found or not 200 <= self.code < 600 or 300 <= self.code < 400:
             return self
-        found = [_STATUS.match(line) for line in self.lines]
         status = found[0][1] + b" " if found[0] else b"%d.0.0 " % (self.code // 100)
         return Reply(
             self.code, tuple(line if match else status + line for match, line in zip(found, self.lines, strict=True))
@@ -58,7 +58,7 @@ class Reply(NamedTuple):
     @property
     def text(self) -> str:
         """Code and text in one line, for a log."""
-        return f"{self.code} " + " ".join(line.decode("utf-8", "replace") for line in self.lines)
+        return f"{self.code} " + b" ".join(self.lines).decode("utf-8", "replace")
 
 
 def own(code: int, detail: str, *texts: str) -> Reply:

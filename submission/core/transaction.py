@@ -33,6 +33,8 @@ class Phase(enum.Enum):
     RECIPIENTS = "at least one RCPT was accepted"
     CHUNKS = "the message has begun, and BDAT goes on with it"
 
+    __hash__ = object.__hash__  # Enum's own is in Python, and every command looks into ORDER
+
 
 class Via(enum.Enum):
     """By which way a client became entitled to send. A value here is a word in the log."""

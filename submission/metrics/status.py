@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from submission import logs
-from submission.config.settings import Limits
+from submission.config.limits import Limits
 from submission.metrics.counters import Counters
 from submission.metrics.counting import AUTH, LIMITED, MESSAGES, RELAY, RELAY_SUM
 from submission.metrics.health import Condition

@@ -30,6 +30,8 @@ IDLE = 3600.0
 
 Find = Callable[[str], str | None]
 """From an address, as in `str(ip_address(...))`, to the user who may relay from there, or None."""
+Note = Callable[[str], None]
+"""Told an address from which somebody relays, once for each connection of theirs."""
 
 _LENGTH = re.compile(rb"(0|[1-9][0-9]{0,3}):")
 _SAFE = re.compile(r"[!-~]{1,320}")
@@ -38,9 +40,10 @@ _SAFE = re.compile(r"[!-~]{1,320}")
 class SocketMap:
     """Answers on one listening socket."""
 
-    def __init__(self, sock: socket.socket, find: Find) -> None:
+    def __init__(self, sock: socket.socket, find: Find, note: Note) -> None:
         self._sock = sock
         self._find = find
+        self._note = note
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
 
@@ -53,7 +56,7 @@ class SocketMap:
             create = loop.create_unix_server
             if sys.version_info >= (3, 13):
                 options["cleanup_socket"] = False  # the path is our successor's, too
-        self._server = await create(lambda: _Connection(self._find, self._connections), **options)
+        self._server = await create(lambda: _Connection(self._find, self._note, self._connections), **options)
 
     def close(self) -> None:
         """Stop accepting, and end every connection."""
@@ -66,8 +69,10 @@ class SocketMap:
 class _Connection(asyncio.Protocol):
     """One process of sendmail's."""
 
-    def __init__(self, find: Find, connections: set[_Connection]) -> None:
+    def __init__(self, find: Find, note: Note, connections: set[_Connection]) -> None:
         self._find = find
+        self._note = note
+        self._is_noted = False
         self._connections = connections
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
@@ -136,6 +141,9 @@ class _Connection(asyncio.Protocol):
         try:
             address = parse_key(key)
             user = self._find(address) if address else None
+            if user is not None and not self._is_noted:
+                self._is_noted = True
+                self._note(address)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with us, sendmail has to be told at once
             logs.failure("internal-error", error, map=name)
             answer = "TEMP the relay table can't be read"

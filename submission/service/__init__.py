@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import pwd
+import resource
 from typing import TYPE_CHECKING
 
 from submission import logs
@@ -48,6 +49,7 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     `read` reads the configuration, now and at each SIGHUP, and raises ConfigError.
     """
     settings = read()
+    forbid_core_files()
     logs.configure(settings.log.format, facility=settings.log.syslog)
     sockets = open_sockets(settings)
     pop_sockets = open_pop_sockets(settings)
@@ -87,6 +89,11 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
         supervisor.run(on_ready)
     finally:
         verdict.remove(settings.state_dir)
+
+
+def forbid_core_files() -> None:
+    """Let no process, now or later, leave its memory in a file when it crashes: there are passwords in it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def drop_root(user: str) -> None:

@@ -15,7 +15,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from submission.config.settings import Sendmail, Settings
+from submission.config.pop import Sendmail
+from submission.config.settings import Settings
 from submission.credentials.store import StoreUnavailableError
 from submission.sendmail.socketmap import SocketMap
 from submission.service.errors import StartError
@@ -106,7 +107,9 @@ async def _keep_grants(station: Station, inheritance: Inheritance, state: State,
     maps = Maps(settings.pop_before_smtp.sendmail, settings.state_dir)
     publisher = Publisher(maps, table, open_admissions(settings, table), lambda: following.has_turn)
     await publisher.look()
-    socketmaps = [SocketMap(sock, publisher.find) for sock in inheritance.pop_sockets.socketmap.values()]
+    socketmaps = [
+        SocketMap(sock, publisher.find, publisher.note) for sock in inheritance.pop_sockets.socketmap.values()
+    ]
     for socketmap in socketmaps:
         await socketmap.start()
     loop = asyncio.get_running_loop()

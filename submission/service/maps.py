@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from submission import logs
-from submission.config.settings import Sendmail
+from submission.config.pop import Sendmail
 from submission.sendmail.files import MapError, write_access_map, write_text_map
 
 NAME = "maps.json"

@@ -45,6 +45,12 @@ class Publisher:
             return None
         return identity.user or identity.via.value
 
+    def note(self, address: str) -> None:
+        """Count what somebody sends by sendmail as a message of ours, if it is by a grant."""
+        identity = self._admissions.recall(address)
+        if identity is not None:
+            self._admissions.note_message(identity)
+
     async def run(self) -> None:
         """Keep current until cancelled."""
         naming = asyncio.get_running_loop().create_task(self._look_up())
@@ -84,10 +90,12 @@ class Publisher:
 
     async def withdraw(self) -> None:
         """Leave no grant in the files."""
+        await self._admissions.settle()
         await asyncio.to_thread(self._maps.write, {})
 
     async def settle(self) -> None:
-        """Wait until a file that is being written is."""
+        """Wait until what is being written is."""
+        await self._admissions.settle()
         await asyncio.to_thread(self._maps.wait)
 
     def _write_all(self) -> bool:

@@ -29,12 +29,13 @@ from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
 from submission.service.limiting import close_limiting, keep_releasing, open_limiting
+from submission.service.memory import give_back
 from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.pop_sockets import PopSockets
 from submission.service.renewal import catch_up, watch
 from submission.service.station import Station
-from submission.smtp.admission import Admissions, open_admissions
+from submission.smtp.admission import open_admissions
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
@@ -109,30 +110,9 @@ def _fit_buffers() -> None:
 
 
 async def _serve(station: Station, inheritance: Inheritance) -> None:
-    settings, tls = inheritance.settings, inheritance.tls
     inheritance.monitoring.join(station.row)
     orders = heed(station)
-    pool = Pool(settings.relay, settings.hostname, inheritance.workers)
-    try:
-        authenticator = open_authenticator(settings, inheritance.threads)
-        state = SqliteState(settings.state_dir / "state.db")
-        penalties = PenaltyTable(state, derive_key(settings, KEY_PURPOSE))
-        admissions = open_admissions(
-            settings, GrantTable(state), functools.partial(authenticator.is_enabled, may_be_foreign=True)
-        )
-        limiting = open_limiting(settings, state, authenticator, inheritance.users.row(station.row))
-    except (StoreUnavailableError, StateUnavailableError) as error:
-        raise StartError(str(error), os.EX_CONFIG) from error
-    shared = Shared(
-        settings,
-        pool,
-        authenticator,
-        lambda: _local_time(int(time.time())),
-        penalties,
-        admissions,
-        limiting=limiting,
-        shows_dialogue=inheritance.shows_dialogue,
-    )
+    shared, state = _open(inheritance, station.row)
     sessions = Sessions(inheritance.places.row(station.row))
     listeners = [
         Listener(
@@ -144,16 +124,14 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         )
         for listen, sock in inheritance.sockets
     ]
-    loop = asyncio.get_running_loop()
-    sweeping = loop.create_task(_sweep(pool, state, authenticator, admissions))
-    releasing = loop.create_task(keep_releasing(limiting))
-    watching = loop.create_task(watch(tls))
-    asking = loop.create_task(_ask_relay(pool))
+    asking = asyncio.ensure_future(_ask_relay(shared.pool))
+    keeping = [_sweep(shared, state, sessions), keep_releasing(shared.limiting), watch(inheritance.tls)]
+    tasks = [asking, *map(asyncio.ensure_future, keeping)]
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
     await _first(orders.retire.wait(), asking)
     if not orders.retire.is_set():
-        await catch_up(tls)
-        await _look(authenticator)
+        await catch_up(inheritance.tls)
+        await _look(shared.authenticator)
         for listener in listeners:
             await listener.start()
         station.announce()
@@ -162,14 +140,39 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         await listener.stop()
     await _first(orders.stop.wait(), sessions.wait())
     await sessions.drain(DRAIN)
-    sweeping.cancel()
-    watching.cancel()
-    asking.cancel()
-    releasing.cancel()
-    await admissions.settle()
-    pool.close()
-    await asyncio.to_thread(close_limiting, limiting)
-    authenticator.close()
+    for task in tasks:
+        task.cancel()
+    await _close(shared, state)
+
+
+def _open(inheritance: Inheritance, row: int) -> tuple[Shared, State]:
+    """What the sessions need, and the state that is behind it. Raises StartError."""
+    settings = inheritance.settings
+    try:
+        authenticator = open_authenticator(settings, inheritance.threads)
+        state = SqliteState(settings.state_dir / "state.db")
+        table, is_enabled = GrantTable(state), functools.partial(authenticator.is_enabled, may_be_foreign=True)
+        shared = Shared(
+            settings,
+            Pool(settings.relay, settings.hostname, inheritance.workers),
+            authenticator,
+            lambda: _local_time(int(time.time())),
+            PenaltyTable(state, derive_key(settings, KEY_PURPOSE)),
+            open_admissions(settings, table, is_enabled),
+            limiting=open_limiting(settings, state, authenticator, inheritance.users.row(row)),
+            shows_dialogue=inheritance.shows_dialogue,
+        )
+    except (StoreUnavailableError, StateUnavailableError) as error:
+        raise StartError(str(error), os.EX_CONFIG) from error
+    return shared, state
+
+
+async def _close(shared: Shared, state: State) -> None:
+    """Let go of all that, when what is still to be noted is."""
+    await shared.admissions.settle()
+    shared.pool.close()
+    await asyncio.to_thread(close_limiting, shared.limiting)
+    shared.authenticator.close()
     state.close()
 
 
@@ -207,16 +210,18 @@ async def _look(authenticator: Authenticator) -> None:
         logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
 
 
-async def _sweep(pool: Pool, state: State, authenticator: Authenticator, admissions: Admissions) -> None:
+async def _sweep(shared: Shared, state: State, sessions: Sessions) -> None:
     while True:
-        await admissions.look_up()
+        await shared.admissions.look_up()
         await asyncio.sleep(SWEEP)
         logs.flush()
-        pool.sweep()
+        shared.pool.sweep()
         try:
             await asyncio.to_thread(state.sweep, time.time())
         except StateUnavailableError as error:
             logs.failure("state-unavailable", error)
-        await _look(authenticator)
-        if not pool.extensions:  # it was started after us, and clients are offered less than it has
-            await _ask_relay(pool)
+        await _look(shared.authenticator)
+        if sessions.is_empty:
+            await asyncio.to_thread(give_back)
+        if not shared.pool.extensions:  # it was started after us, and clients are offered less than it has
+            await _ask_relay(shared.pool)

@@ -203,7 +203,8 @@ class Handover:
                 self._log(outcome, transaction.envelope, delivery.wait)
                 if outcome.reply.is_positive:
                     self._shared.admissions.note_message(transaction.envelope.identity)
-                if outcome.is_unknown or outcome.reply.is_positive:
+                    self.quotas.keep()
+                elif outcome.is_unknown:
                     self.quotas.keep()
                 if outcome.reason:
                     transaction.upstream.abort(outcome.reason)
@@ -255,8 +256,9 @@ class Handover:
         transaction = self._open
         if transaction is not None:
             transaction.promised -= 1
-            transaction.envelope.recipients += reply.is_positive
-            if not reply.is_positive:
+            if reply.is_positive:
+                transaction.envelope.recipients += 1
+            else:
                 self.quotas.give_back_recipient()
             if reply.code == 421:  # one refused recipient is no event, this is the end
                 self._log(Outcome(reply, 0), transaction.envelope)
@@ -327,19 +329,22 @@ class Handover:
         """Tell what became of a message, for whose end the relay took `wait` seconds."""
         peer = self._peer
         result = "unknown" if outcome.is_unknown else "ok" if outcome.reply.is_positive else "refused"
-        fields = {"from": str(envelope.sender), "nrcpt": envelope.recipients, "size": outcome.size}
-        logs.event(
+        logs.record(
             "message",
-            result=result,
-            user=envelope.identity.user,
-            ip=peer.address,
-            via=envelope.identity.via.value,
-            **fields,
-            session=peer.session,
-            id=f"{peer.session}.{self.messages}",
-            relay_seconds=None if wait is None else round(wait, 4),
-            reply=outcome.reply.text,
-            reason=outcome.reason or None,
+            {
+                "result": result,
+                "user": envelope.identity.user,
+                "ip": peer.address,
+                "via": envelope.identity.via.value,
+                "from": str(envelope.sender),
+                "nrcpt": envelope.recipients,
+                "size": outcome.size,
+                "session": peer.session,
+                "id": f"{peer.session}.{self.messages}",
+                "relay_seconds": None if wait is None else round(wait, 4),
+                "reply": outcome.reply.text,
+                "reason": outcome.reason or None,
+            },
         )
 
 

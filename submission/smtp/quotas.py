@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from typing import Protocol
 
 from submission import logs
-from submission.config.settings import Limits
+from submission.config.limits import Limits
 from submission.core import replies
 from submission.core.addresses import Login, Mailbox
 from submission.core.quotas import HOUR, Limit, Reached, Thing

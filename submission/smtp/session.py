@@ -242,6 +242,8 @@ class Session(SMTP):
         self._commands += 1
         if self._commands % COMMANDS_AT_A_TIME == 0:
             await asyncio.sleep(0)
+            if self._stream.is_lost:  # nobody hears the replies to what is left
+                raise ClientGoneError("connection lost")
 
     async def _answer(self, line: bytes) -> Reply | None:
         word, _, argument = line.partition(b" ")

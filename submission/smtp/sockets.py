@@ -62,7 +62,8 @@ def address_of(sock: socket.socket) -> TcpAddress | UnixAddress:
 
 def _bind_tcp(address: TcpAddress) -> socket.socket:
     is_ipv6 = ":" in address.host
-    sock = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY where it reads TCP
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if is_ipv6:

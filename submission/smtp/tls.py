@@ -35,8 +35,9 @@ VERSIONS = {
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
 
-_CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!SHA1"
-"""For TLS 1.2: forward secrecy, no SHA-1. Named, for the default is whatever Python was built with; 1.3 has its own."""
+_CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!AESCCM:!SHA1"
+"""For TLS 1.2: forward secrecy, no SHA-1, no CCM, whose tags may be short and which nobody needs. Named, for the
+default is whatever Python was built with; 1.3 has its own."""
 
 _OLD_CIPHERS = "DEFAULT:!PSK:!SRP:@SECLEVEL=0"
 """Below 1.2 OpenSSL refuses every handshake at its usual security level, whatever version is named as the lowest, for

@@ -24,6 +24,7 @@ from submission.core.from_field import parse_from
         (b'"alice"@example.com', [b"alice@example.com"]),
         (b'"al\\ice"@example.com', [b"alice@example.com"]),
         (b'"a b"@example.com', [b'"a b"@example.com']),
+        (b'"a\r\n b"@example.com', [b'"a b"@example.com']),
         (b"alice@[192.0.2.1]", [b"alice@[192.0.2.1]"]),
         ("Jos\u00e9 <jos\u00e9@example.com>".encode(), ["jos\u00e9@example.com".encode()]),
         (b"team: alice@example.com, Bob <bob@example.com>;", [b"alice@example.com", b"bob@example.com"]),

@@ -10,6 +10,7 @@ from submission.core.predecessors import (
     read_conf,
     read_info,
     read_login,
+    read_popip,
     read_poprelay_map,
 )
 
@@ -34,6 +35,16 @@ def test_access_info_tells_who_read_mail_where_and_when() -> None:
     ]
 
 
+def test_popip_tells_which_address_read_mail_when() -> None:
+    text = "192.0.2.50\t1017188972\nlocalhost\t1017188972\n192.0.2.51\n192.0.2.52\tOK\n"
+    assert list(read_popip(text)) == [
+        Login("192.0.2.50", "", 1017188972),
+        Refusal("line 2", "not an IP address"),
+        Refusal("line 3", "no time in seconds since 1970"),
+        Refusal("line 4", "no time in seconds since 1970"),
+    ]
+
+
 def test_an_entry_of_popip_and_a_file_of_popdata_have_no_user() -> None:
     assert read_login("popip", "192.0.2.50", "1017188972") == Login("192.0.2.50", "", 1017188972)
     assert read_login("popip", "joe", "1017188972") == Refusal("popip", "not an IP address")
@@ -48,6 +59,8 @@ def test_an_entry_of_popip_and_a_file_of_popdata_have_no_user() -> None:
         ("Connect:192.0.2.1\tRELAY", Line("static", "192.0.2.1")),
         ("Connect:IPv6:2001:db8:0:0:0:0:0:50\tRELAY", Line("static", "2001:db8::50")),
         ("IPv6:2001:db8:0:0:0:0:0:50\tRELAY", Line("static", "2001:db8::50")),
+        ("Connect:127\tRELAY", Refusal("line 1", "this host itself: no port of ours lets it in without a login")),
+        ("IPv6:::1\tRELAY", Refusal("line 1", "this host itself: no port of ours lets it in without a login")),
         ("192.0.2.66\tREJECT", Line("deny", "192.0.2.66")),
         ("192.0.2.66\tERROR:5.7.1:550 no", Line("deny", "192.0.2.66")),
         ("192.0.2.66\t550 go away", Line("deny", "192.0.2.66")),
@@ -97,7 +110,7 @@ sub scanaddr ($) { my $s = $_[0]; if ($s =~ /POP login/) { system("true"); } }
 
 @given(st.text())
 def test_any_text_is_findings(text: str) -> None:
-    for read in (read_info, read_access, read_poprelay_map, read_conf):
+    for read in (read_info, read_access, read_poprelay_map, read_popip, read_conf):
         for finding in read(text):
             assert isinstance(finding, Login | Line | Refusal)
             if isinstance(finding, Line):

@@ -118,7 +118,6 @@ def test_a_limit_that_was_reached_is_news_once_in_its_window() -> None:
 instants = st.lists(st.integers(0, 4 * HOUR), min_size=1, max_size=120).map(sorted)
 
 
-@hypothesis_settings(deadline=None)
 @given(instants, st.integers(1, 8), st.data())
 def test_no_window_ever_holds_more_than_the_limit(times: list[int], most: int, data: st.DataObject) -> None:
     """Against the naive count of every message, whatever bucket it fell into."""
@@ -240,7 +239,7 @@ class Workers(RuleBasedStateMachine):
 
 
 TestWorkers = Workers.TestCase
-TestWorkers.settings = hypothesis_settings(max_examples=60, deadline=None)
+TestWorkers.settings = hypothesis_settings(max_examples=60)
 
 
 @pytest.mark.parametrize("window", [HOUR, DAY])

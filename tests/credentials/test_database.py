@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from submission.core.addresses import Login
@@ -62,7 +62,6 @@ RECORDS = st.builds(
 ).filter(lambda record: record.is_disabled or any(map(record.value, Need)))
 
 
-@settings(deadline=None)
 @given(st.lists(RECORDS, max_size=5, unique_by=lambda record: record.login))
 def test_keeps_what_it_is_given_in_order_of_realm_and_user(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record]

@@ -63,7 +63,7 @@ NAMES = st.text(st.characters(categories=["L", "N"], max_codepoint=0x17F), min_s
 LOGINS = st.builds(Login, NAMES, NAMES)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.dictionaries(LOGINS, st.text(st.characters(exclude_categories=["C"]), min_size=1), max_size=5))
 def test_keeps_what_it_is_given_in_order_of_realm_and_user(
     tmp_path_factory: pytest.TempPathFactory, passwords: dict[Login, str]

@@ -98,8 +98,12 @@ class Weather:
         workers = self._server.workers()
         self.serves.clear()
         os.kill(self._server.pid, signal.SIGKILL)
-        self._relay.order("release")  # or workers would wait for one that is silent
-        wait_until(lambda: not any(map(is_alive, workers)))
+
+        def are_gone() -> bool:
+            self._relay.order("release")  # or they would wait for it where it is silent
+            return not any(map(is_alive, workers))
+
+        wait_until(are_gone)
         self._server.stop()
         self._server.start()
         self._relay.order("well")

@@ -141,6 +141,24 @@ def test_answers_are_typed_and_what_is_omitted_is_not_missed(there: Host, write:
         walk.section("Steps")
 
 
+def test_a_command_that_looks_is_repeated_until_there_is_something_to_see(there: Host, write: Write) -> None:
+    document = write(
+        "## Steps\n\n    # (sleep 0.5; echo done > /etc/late) > /dev/null 2>&1 &\n    # grep done /etc/late\n    done\n"
+    )
+    with Walk(there, document) as walk:
+        walk.section("Steps")
+
+
+def test_what_is_awaited_is_typed_again(there: Host, write: Write) -> None:
+    script = "[ -e /etc/typed ] || { touch /etc/typed; false; }"
+    document = write(f"## Steps\n\n    {script}\n")
+    with pytest.raises(StepError, match="ended with 1"), Walk(there, document) as walk:
+        walk.section("Steps")
+    there.do("rm /etc/typed")
+    with Walk(there, document, awaited=[script]) as walk:
+        walk.section("Steps")
+
+
 def test_a_program_in_the_foreground_lasts(there: Host, write: Write) -> None:
     script = "sh -c 'trap \"echo > /etc/ended; exit\" TERM; echo ready; while :; do sleep 0.05; done'"
     with Walk(there, write(f"## Steps\n\n    {script}\n    ls /\n"), lasting={script: "ready"}) as walk:

@@ -1,17 +1,30 @@
-"""Whoever has not authenticated sends nothing, however he words it: the relay trusts us, so ours is the only gate.
+"""Whoever is not entitled sends nothing, however he words it: the relay trusts us, so ours is the only gate.
 
 The forms are those that testers of open relays try, each with each kind of sender; see RFC 5321 section 4.1.2 for
-what of it is an address at all.
+what of it is an address at all. What becomes of them in the mouth of who is entitled, test_rewritten_recipients.py has.
 """
 
 from __future__ import annotations
 
+import contextlib
+import struct
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from submission.config import load
+from submission.core.addresses import Login
+from submission.core.grants import Grant
+from submission.credentials import open_store
+from submission.credentials.accounts import set_disabled
+from submission.state.grants import GrantTable
+from submission.state.sqlite import SqliteState
 from tests.peers.conftest import PASSWORD, USER
 from tests.support.client import Client
+from tests.support.client_authority import ClientAuthority
+from tests.support.network import free_port
 from tests.support.server import KINDS, Server, Settings
 from tests.support.sink import Sink
 
@@ -24,6 +37,11 @@ SENDERS = (
     "<carol>",
     "stranger@remote.example",
 )
+JOE, NEIGHBOUR, LATE, WITHDRAWN = "198.51.100.23", "198.51.100.24", "198.51.100.30", "198.51.100.31"
+DISABLED, SHARED, DENIED, STATIC = "198.51.100.32", "198.51.100.65", "203.0.113.66", "203.0.113.7"
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH", 0x20, 0, 0)
+"""A PROXY header by which a balancer speaks for itself."""
+
 RECIPIENTS = (
     "<victim@remote.example>",
     "<victim%remote.example@[127.0.0.1]>",
@@ -38,6 +56,7 @@ RECIPIENTS = (
     "<remote.example!victim>",
     "<remote.example!victim@[127.0.0.1]>",
     "<remote.example!victim@mail.example.com>",
+    "<victim@[127.0.0.1]>",
     "<victim@[192.0.2.1]>",
     "<victim@[IPv6:2001:db8::1]>",
     "<postmaster>",
@@ -54,7 +73,57 @@ def relay(sink_of_module: Sink) -> Sink:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return {"auth": {"require_tls": False}}  # so that every listener offers something
+    return {
+        "auth": {
+            "require_tls": False,  # so that every listener offers something
+            "mechanisms": ["SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL"],
+            "certificate_login": True,
+            "certificate": [{"user": user, "subject": f"CN={user}"} for user in ("disabled", "stranger")],
+        },
+        "limits": {"auth_failures": 20},  # a certificate is tried at each MAIL
+        "tls": {"client_ca": "clients.pem"},
+        "pop_before_smtp": {
+            "enabled": True,
+            "logs": [],
+            "static": ["203.0.113.0/24"],
+            "deny": [DENIED],
+            "shared": [SHARED],
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, relay: Sink, settings: Settings) -> Iterator[Server]:
+    """It knows a user, one who is disabled, one who has just read mail, and grants that are good for nothing."""
+    server = Server(folder, relay.address, settings)
+    authority = ClientAuthority()
+    (folder / "clients.pem").write_bytes(authority.pem)
+    for name in ("disabled", "stranger", "unlisted"):
+        authority.issue(folder / f"{name}.pem", f"CN={name}")
+    listeners = [server.listener(kind) for kind in server.ports]
+    server.ports["IPv6"] = free_port()
+    listeners.append({"address": f"[::1]:{server.ports['IPv6']}", "tls": "none"})
+    server.configure({"listen": listeners})
+    for user in (USER, "disabled"):
+        server.add_user(user, PASSWORD)
+    effective = load(server.configuration)
+    with server:
+        with contextlib.closing(open_store(effective.store.url)) as store:
+            set_disabled(store, Login("disabled", "example.com"), is_disabled=True)
+        with contextlib.closing(SqliteState(effective.state_dir / "state.db")) as state:
+            _give_grants(GrantTable(state))
+        yield server
+
+
+def _give_grants(table: GrantTable) -> None:
+    now = time.time()
+
+    def grant(address: str, user: str = "joe", until: float = now + 3600) -> Grant:
+        return Grant(address, f"{user}@example.com", "pop3", "dovecot", now, now, until)
+
+    table.record(map(grant, (JOE, WITHDRAWN, DENIED, SHARED, "127.0.0.1", "::1")))
+    table.record([grant(LATE, until=now - 1), grant(DISABLED, "disabled")])
+    table.remove([grant(WITHDRAWN), grant("::1")])
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +157,59 @@ def test_no_form_of_an_address_gets_through(sender: str, connect: Callable[[], C
             assert client.say("DATA").startswith(b"503 5.5.1 "), recipient
             client.send(f"MAIL FROM:{sender}\r\nRCPT TO:{recipient}\r\nBDAT 6 LAST\r\nQUIT\r\n".encode())
             assert [client.reply()[:10] for _ in range(3)] == [b"530 5.7.0 ", *[b"503 5.5.1 "] * 2], recipient
+
+
+STRANGERS: dict[str, Callable[[Server], Client]] = {
+    "the host itself, though a grant says so": lambda server: Client(server, "none"),
+    "the host itself by IPv6": lambda server: Client(server, "IPv6", source="::1"),
+    "a neighbour of who has read mail": lambda server: Client(server, "balanced-starttls", NEIGHBOUR),
+    "a grant that is over": lambda server: Client(server, "balanced-starttls", LATE),
+    "a grant that was taken back": lambda server: Client(server, "balanced-implicit", WITHDRAWN),
+    "a grant whose user is disabled": lambda server: Client(server, "balanced-starttls", DISABLED),
+    "a grant where many are behind one address": lambda server: Client(server, "balanced-starttls", SHARED),
+    "a grant and a static network, but denied": lambda server: Client(server, "balanced-implicit", DENIED),
+    "denied, in the form of IPv6": lambda server: Client(server, "balanced-starttls", f"::ffff:{DENIED}"),
+    "a balancer that names itself": lambda server: Client(server, "balanced-starttls", "127.0.0.1"),
+    "a balancer that names nobody": lambda server: Client(server, "balanced-starttls", b"PROXY UNKNOWN\r\n"),
+    "a balancer for itself": lambda server: Client(server, "balanced-implicit", LOCAL),
+    "a header of who is no balancer": lambda server: told(server, f"PROXY TCP4 {STATIC} 192.0.2.1 49152 587"),
+    "a claim by XCLIENT": lambda server: told(server, f"XCLIENT ADDR={STATIC} LOGIN={USER}@example.com"),
+    "a claim by XFORWARD": lambda server: told(server, f"XFORWARD ADDR={STATIC}"),
+    "a claim to be local": lambda server: told(server, "EHLO localhost"),
+    "a disabled login": lambda server: refused(server, "disabled", PASSWORD),
+    "a wrong password": lambda server: refused(server, USER, "wrong"),
+    "a certificate of a disabled login": lambda server: certified(server, "disabled"),
+    "a certificate of a login that isn't there": lambda server: certified(server, "stranger"),
+    "a certificate that isn't listed": lambda server: certified(server, "unlisted"),
+}
+"""Clients that are not entitled, by what they have nevertheless."""
+
+
+def told(server: Server, line: str) -> Client:
+    client = Client(server, "balanced-starttls", source="127.0.0.9")
+    client.say(line)
+    return client
+
+
+def refused(server: Server, user: str, password: str) -> Client:
+    client = Client(server, "none")
+    assert client.log_in(user, password).startswith(b"535 5.7.8 ")
+    return client
+
+
+def certified(server: Server, name: str) -> Client:
+    return Client(server, "implicit", certificate=server.folder / f"{name}.pem")
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_nor_does_anybody_who_is_not_entitled(stranger: str, server: Server) -> None:
+    for recipient in RECIPIENTS:
+        with STRANGERS[stranger](server) as client:
+            client.say("EHLO client.example")
+            for sender in SENDERS if recipient == RECIPIENTS[0] else SENDERS[:2]:
+                assert client.say(f"MAIL FROM:{sender}").startswith(b"530 5.7.0 "), sender
+            assert client.say(f"RCPT TO:{recipient}").startswith(b"503 5.5.1 "), recipient
+            assert client.say("BDAT 0 LAST").startswith(b"503 5.5.1 "), recipient
 
 
 @pytest.mark.parametrize("hello", ["EHLO client.example", "HELO client.example", "EHLO localhost"])
@@ -144,3 +266,20 @@ def test_a_login_is_good_for_its_own_connection_only(server: Server, connect: Ca
         assert client.log_in(USER, PASSWORD).startswith(b"235 ")
         stranger.say("EHLO client.example")
         assert stranger.say("MAIL FROM:<>").startswith(b"530 ")
+
+
+@pytest.mark.parametrize("kind", ["starttls", "balanced-starttls"])
+def test_what_is_put_behind_starttls_comes_to_nothing(kind: str, server: Server) -> None:
+    """By somebody on the way, in the same packet or just before the handshake (CVE-2011-0411)."""
+    said = b"MAIL FROM:<eve@example.org>\r\nRCPT TO:<victim@remote.example>\r\nDATA\r\n"
+    for behind in (said, b"\r\n", b"\n", b"M", b"\0", b"\x16\x03\x01"):
+        with Client(server, kind, NEIGHBOUR if kind != "starttls" else "") as client:
+            client.say("EHLO client.example")
+            client.send(b"STARTTLS\r\n" + behind)
+            assert client.reply().startswith(b"501 5.5.1 "), behind
+            assert client.reply() == b"", behind
+    with Client(server, kind, NEIGHBOUR if kind != "starttls" else "") as client:
+        client.say("EHLO client.example")
+        assert client.say("STARTTLS").startswith(b"220 ")
+        client.send(said)
+        assert client.rest() in (b"", b"\x15\x03\x03\x00\x02\x02\x46")  # an alert of TLS: protocol version

@@ -509,7 +509,7 @@ class Rotations(RuleBasedStateMachine):
 
 
 TestRotations = Rotations.TestCase
-TestRotations.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestRotations.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 def test_what_came_between_is_found_if_it_is_renamed_whenever_names_were_read(path: Path) -> None:

@@ -20,9 +20,11 @@ TABLE = {"192.0.2.50": "joe@example.com", "2001:db8::50": "eve@example.com"}
 
 
 @asynccontextmanager
-async def asking(find: socketmap.Find = TABLE.get) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def asking(
+    find: socketmap.Find = TABLE.get, note: socketmap.Note = lambda _: None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = SocketMap(sock, find)
+        server = SocketMap(sock, find, note)
         await server.start()
         reader, writer = await asyncio.open_connection(*sock.getsockname())
         try:
@@ -38,7 +40,7 @@ async def test_the_socket_s_path_stays_for_the_next_to_answer(tmp_path: Path) ->
         sock.bind(str(path))
         sock.listen()
         for _ in range(2):
-            server = SocketMap(sock.dup(), TABLE.get)
+            server = SocketMap(sock.dup(), TABLE.get, lambda _: None)
             await server.start()
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(query("popip 192.0.2.50"))
@@ -91,6 +93,16 @@ async def test_questions_in_one_packet_and_one_in_many_are_all_answered() -> Non
             writer.write(bytes([octet]))
             await writer.drain()
         assert await reader.readexactly(3 * 22 + 12) == b"18:OK joe@example.com," * 3 + b"9:NOTFOUND ,"
+
+
+async def test_who_relays_is_noted_once_a_connection() -> None:
+    noted: list[str] = []
+    for _ in range(2):
+        async with asking(note=noted.append) as (reader, writer):
+            for address in ("192.0.2.51", "192.0.2.50", "192.0.2.50"):
+                writer.write(query(f"popip {address}"))
+                await reader.readuntil(b",")
+    assert noted == ["192.0.2.50", "192.0.2.50"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +160,7 @@ class Table:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.bind(str(self.path))
             sock.listen()
-            server = SocketMap(sock, self.users.get)
+            server = SocketMap(sock, self.users.get, lambda _: None)
             await server.start()
             try:
                 yield

@@ -76,6 +76,12 @@ runpy.run_module("submission", run_name="__main__", alter_sys=True)
 """
 USERS, PASSWORDS = ("alice", "bob"), ("sesame", "mellon")
 APP_PASSWORD = write_out(bytes(range(13)))
+LOGINS = (
+    *(("CRAM-MD5", "alice", "right"), ("CRAM-MD5", "bob", "right"), ("LOGIN", "alice", "app")),
+    *(("EXTERNAL", "bob", "right"), ("EXTERNAL", "alice", "right")),
+)
+"""Mechanism, user, and with what."""
+WAYS_IN = (*((each, "right") for each in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "EXTERNAL")), ("PLAIN", "app"))
 MISTAKES = 10
 """Bad commands after which a connection is closed."""
 
@@ -98,7 +104,7 @@ OWN = "its own"
 """Stands for an address of whoever a client is."""
 SENT_AS = (
     *(OWN, OWN, OWN, "", "alice@example.com", "alice+tag@example.com", "bob@example.com", "info@example.com"),
-    *("alice@elsewhere.example", "eve@example.org"),
+    *("alice@elsewhere.example", "alicebob@example.com"),
 )
 SENT_TO = (
     *("victim@remote.example", "victim@remote.example", f"root@{RELAY_DOMAIN}", f"root@mx.{RELAY_DOMAIN}"),
@@ -139,8 +145,9 @@ class Stage:
     store: Store
     table: GrantTable
     records: dict[tuple[str, str], Record]
-    certificates: dict[str, Path | None]
-    relays: bool
+    certificates: dict[str, Path]
+    is_backup: bool
+    """Whether mail for one domain is taken from anybody; whoever may send takes any form of an address then."""
     _in_message: dict[Connection, bool] = field(default_factory=dict)
     written: int = 0
     """Messages that clients wrote."""
@@ -194,17 +201,17 @@ class Gate(RuleBasedStateMachine):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.stage = stage
-        self.world = World(stage.relays)
+        self.world = World(stage.is_backup, takes_rewritten=stage.is_backup)
         self.open: list[Session] = []
 
-    @initialize(target=sessions, places=st.tuples(PLACES, PLACES), user=st.sampled_from(USERS))
-    def begin(self, places: tuple[Place, Place], user: str) -> MultipleResults[Session]:
-        """Have both users, no grant, and two clients, one of whom has logged in."""
+    @initialize(target=sessions, places=st.tuples(PLACES, PLACES), login=st.sampled_from(LOGINS))
+    def begin(self, places: tuple[Place, Place], login: tuple[str, ...]) -> MultipleResults[Session]:
+        """Have both users, no grant, and two clients with a certificate, one of whom has tried to log in."""
         for user in USERS:
             self.change_account(user, PASSWORDS[0])
         self.stage.table.remove(self.stage.table.grants())
         return multiple(
-            *(self.connect(place, "", HELLOS[0], who) for place, who in zip(places, (user, ""), strict=True))
+            *(self.connect(place, "bob", HELLOS[0], each) for place, each in zip(places, (login, None), strict=True))
         )
 
     def teardown(self) -> None:
@@ -272,23 +279,28 @@ class Gate(RuleBasedStateMachine):
         place=PLACES,
         certificate=st.sampled_from(("", "", "bob", "stranger")),
         hello=st.sampled_from((HELLOS[0], *HELLOS, None)),
-        user=st.sampled_from(("alice", "bob", "")),
+        login=st.sampled_from((*LOGINS, None)),
     )
-    def connect(self, place: Place, certificate: str, hello: Command | None, user: str) -> Session:
+    def connect(self, place: Place, certificate: str, hello: Command | None, login: tuple[str, ...] | None) -> Session:
         """Come in by a listener, and perhaps log in at once."""
         kind, proxied_for, source = place
-        client = Client(self.stage.server, kind, proxied_for, source, self.stage.certificates[certificate])
+        client = Client(self.stage.server, kind, proxied_for, source, self.stage.certificates.get(certificate))
         assert client.greeting.startswith(b"220 ")
         address = (proxied_for or source).removeprefix("::ffff:")
-        visitor = Visitor(address, kind != "closed", not kind.endswith(("none", "implicit")), certificate)
+        visitor = Visitor(
+            address,
+            kind != "closed",
+            not kind.endswith(("none", "implicit")),
+            certificate if certificate in self.stage.certificates else "",
+        )
         session = Session(client, visitor)
         if kind.endswith("implicit"):
             visitor.note_tls()
         self.open.append(session)
         if hello is not None:
             self._send(session, [hello])
-        if user:
-            self.authenticate(session, "CRAM-MD5", user, "right")
+        if login is not None:
+            self.authenticate(session, *login)
         return session
 
     @rule(session=sessions, transaction=whole)
@@ -299,8 +311,27 @@ class Gate(RuleBasedStateMachine):
     @rule(session=sessions, command=st.sampled_from((Command("DATA", OWN), Command("BDAT", OWN))))
     def submit(self, session: Session, command: Command) -> None:
         """Send a message as a mail program does, with nothing wrong in it."""
-        for each in (Command("RSET"), Command("MAIL", OWN), Command("RCPT", SENT_TO[0]), command):
-            self._send(session, [each])
+        self._send(session, [Command("RSET"), Command("MAIL", OWN), Command("RCPT", SENT_TO[0])])
+        self._send(session, [command])
+
+    @rule(session=sessions)
+    def try_senders(self, session: Session) -> None:
+        """Try every name, and give each up."""
+        self._send(session, [each for name in SENT_AS for each in (Command("RSET"), Command("MAIL", name))])
+
+    @rule(session=sessions)
+    def try_recipients(self, session: Session) -> None:
+        """Try to write to everybody."""
+        self._send(session, [Command("RSET"), Command("MAIL", OWN), *(Command("RCPT", name) for name in SENT_TO)])
+
+    @rule(user=st.sampled_from(USERS), way=st.sampled_from(WAYS_IN))
+    def come_back(self, user: str, way: tuple[str, str]) -> None:
+        """Log in on a new connection, and leave."""
+        session = self.connect(("implicit", "", NEAR[0]), user, HELLOS[0], None)
+        mechanism, how = way
+        self.authenticate(session, mechanism, user, how)
+        self._send(session, [Command("MAIL", OWN)])
+        self.leave(session, says_goodbye=False)
 
     @rule(session=sessions, batch=st.lists(commands, min_size=1, max_size=4))
     def say(self, session: Session, batch: list[Command]) -> None:
@@ -432,7 +463,7 @@ class Gate(RuleBasedStateMachine):
             case "MAIL":
                 is_due, comes = visitor.mail(self.world, text), f"MAIL FROM:<{text}>"
             case "RCPT":
-                is_due, comes = visitor.rcpt(text), f"RCPT TO:<{text}>"
+                is_due, comes = visitor.rcpt(self.world, text), f"RCPT TO:<{text}>"
             case "DATA":
                 is_due, comes = visitor.data(text), f"{number}"
             case "BDAT":
@@ -510,12 +541,12 @@ def _encode(command: Command, number: int) -> bytes:
 # The stage
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["for users", "for a relay domain too"])
+@pytest.fixture(scope="module", params=[False, True], ids=["for users", "as a backup too"])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with public_folder() as folder, Sink() as sink:
         authority = ClientAuthority()
         (folder / "clients.pem").write_bytes(authority.pem)
-        certificates: dict[str, Path | None] = {"": None}
+        certificates = {}
         for user in ("bob", "stranger"):
             certificates[user] = authority.issue(folder / f"{user}.pem", f"CN={user}")
         server = Server(
@@ -532,6 +563,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
                 },
                 "limits": {"auth_failures": 1000},
                 "policy": {
+                    "rewritten_recipients": request.param,
                     "sender": "own",
                     "from_header": "own",
                     "senders": [{"user": user, "addresses": list(more)} for user, more in SENDERS.items()],

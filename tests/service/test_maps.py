@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.config.settings import Sendmail
+from submission.config.pop import Sendmail
 from submission.service.maps import NAME, Maps
 from tests.service.test_reload import reload
 from tests.support.granting import JOE, pop

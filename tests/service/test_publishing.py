@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.config.settings import Sendmail
+from submission.config.pop import Sendmail
 from submission.core.admission import Admission
 from submission.core.grants import Grant
 from submission.service import publishing
@@ -68,6 +68,17 @@ async def test_a_grant_is_found_and_written_while_it_is_good(rig: Rig, tmp_path:
     assert path.stat() == before
     await rig.publisher.withdraw()
     assert path.read_text() == ""
+
+
+async def test_who_relays_by_a_grant_is_counted(rig: Rig) -> None:
+    rig.table.record([grant()])
+    await rig.publisher.look()
+    for address in (HERE, HERE, THERE):
+        rig.publisher.note(address)
+    await rig.publisher.settle()
+    (reliance,) = rig.table.reliances()
+    assert (reliance.user, reliance.messages) == ("joe@example.com", 2)
+    assert reliance.last_message > 0
 
 
 async def test_nothing_is_written_more_often_than_allowed(

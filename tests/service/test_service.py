@@ -167,6 +167,13 @@ def test_the_limit_of_descriptors_is_raised_as_far_as_it_may_be(folder: Path) ->
         assert told.endswith("limit=4096 needed=20256")
 
 
+def test_a_crash_leaves_no_core_file(folder: Path) -> None:
+    with make_server(folder, {}, ("sh", "-c", 'ulimit -S -c "$(ulimit -H -c)"; exec "$@"', "sh")) as server:
+        for process in (server.pid, *server.workers()):
+            limits = Path(f"/proc/{process}/limits").read_text()
+            assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+
+
 def test_a_user_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     with pytest.raises(StartError, match="no user 'nobody-of-this-name'"):

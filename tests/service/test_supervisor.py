@@ -23,6 +23,10 @@ from submission import logs
 from submission.service.errors import StartError
 from submission.service.supervisor import Supervisor
 
+def say(*words):
+    # All of a line in one piece, for several processes write.
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
 def serve(station):
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda *_: os._exit(0))
@@ -54,14 +58,14 @@ def break_second(station):
 def wait_second(station):
     if station.number == 1:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-        print("waiting", flush=True)
+        say("waiting")
         station.unblock_signals()
         signal.pause()
     serve(station)
 
 def wait_for_word(station):
     if station.number == 1:
-        print("waiting", flush=True)
+        say("waiting")
         sys.stdin.readline()
     serve(station)
 
@@ -77,7 +81,7 @@ def crowd(station):
     serve(station)
 
 logs.configure("logfmt", sys.stdout)
-print("ready", flush=True)
+say("ready")
 sock = socket.create_server(("127.0.0.1", 0))
 
 class Crew:
@@ -95,17 +99,17 @@ class Crew:
 
 def report(begun, reason):
     if reason:
-        print(f"refused with {reason.code}: {reason}", flush=True)
+        say(f"refused with {reason.code}: {reason}")
 
 supervisor = Supervisor(
     Crew(*sys.argv[1].split(",")), rows=6, forget=lambda row: None, patience=float(sys.argv[2]), report=report
 )
 try:
-    supervisor.run(lambda: print("all ready", flush=True))
+    supervisor.run(lambda: say("all ready"))
 except StartError as error:
-    print(f"failed: {error}", flush=True)
+    say(f"failed: {error}")
     sys.exit(error.code)
-print("over", sock.fileno(), flush=True)
+say("over", sock.fileno())
 """
 
 

@@ -94,4 +94,4 @@ class Workers(RuleBasedStateMachine):
 
 
 TestWorkers = Workers.TestCase
-TestWorkers.settings = hypothesis_settings(max_examples=30, deadline=None)
+TestWorkers.settings = hypothesis_settings(max_examples=30)

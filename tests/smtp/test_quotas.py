@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.config.settings import AddressLimits, Limits, UserLimits
+from submission.config.limits import AddressLimits, Limits, UserLimits
 from submission.core import replies
 from submission.core.addresses import Login, Mailbox
 from submission.core.transaction import Identity, Peer, Via

@@ -98,6 +98,16 @@ async def test_after_a_fault_of_ours_a_message_is_not_taken_for_commands(tmp_pat
         assert codes == [b"250", b"250", b"354", b"451"]
 
 
+async def test_commands_of_a_client_who_has_gone_are_left_alone(tmp_path: Path) -> None:
+    """Regression: a thousand clients who had sent all they could, and left, kept all others waiting for minutes."""
+    async with running(Relay()) as pool, connected(tmp_path, pool) as (session, _, _):
+        session.data_received(b"NOOP\r\n" * 20 * COMMANDS_AT_A_TIME)
+        session.abort()
+        async with asyncio.timeout(10):
+            await until(session._handler_coroutine.done)
+        assert session._commands <= 2 * COMMANDS_AT_A_TIME
+
+
 async def test_a_client_with_many_commands_leaves_turns_to_others(tmp_path: Path) -> None:
     """Regression: a buffer full of NOOP kept all other clients waiting for a quarter of a second."""
     count = 20 * COMMANDS_AT_A_TIME

@@ -1,3 +1,4 @@
+import asyncio
 import errno
 import os
 import socket
@@ -19,6 +20,23 @@ def listener(address: TcpAddress | UnixAddress | SystemdAddress) -> Listen:
 def test_clients_can_connect_at_once(host: str) -> None:
     with bind(TcpAddress(host, 0)) as sock, socket.create_connection(sock.getsockname()[:2], 10):
         sock.accept()[0].close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_no_reply_waits_for_an_acknowledgement(host: str) -> None:
+    """Regression: asyncio's own loop left Nagle's algorithm on, which holds a second packet back for 40 ms."""
+    delays: asyncio.Queue[int] = asyncio.Queue()
+
+    async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        delays.put_nowait(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(note, sock=bind(TcpAddress(host, 0))) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        assert await delays.get() == 1
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_an_address_that_is_taken() -> None:

@@ -23,20 +23,22 @@ class Client:
         self,
         server: Server,
         kind: str = "implicit",
-        proxied_for: str = "",
+        proxied_for: str | bytes = "",
         source: str = "127.0.0.1",
         certificate: Path | None = None,
     ) -> None:
         """`kind` is that of the listener; on one with STARTTLS, nothing is encrypted until `start_tls`.
 
-        `proxied_for` is the address that a balancer has the client come from, on a listener for balancers; `source`
-        the one that it does come from. `certificate` is shown wherever there is TLS.
+        `proxied_for` is the address that a balancer has the client come from, on a listener for balancers, or the
+        balancer's whole header; `source` the one that it does come from. `certificate` is shown wherever there is TLS.
         """
         self._server = server
         self._certificate = certificate
         self._socket = server.connect(kind, source, certificate)
         self._socket.settimeout(PATIENCE)
-        if proxied_for:
+        if isinstance(proxied_for, bytes):
+            self._socket.sendall(proxied_for)
+        elif proxied_for:
             family, ours = ("TCP6", "2001:db8::1") if ":" in proxied_for else ("TCP4", "192.0.2.1")
             self._socket.sendall(f"PROXY {family} {proxied_for} {ours} 49152 587\r\n".encode())
         if kind == "balanced-implicit":
@@ -74,6 +76,10 @@ class Client:
             if line[3:4] != b"-":
                 break
         return b"".join(lines)
+
+    def rest(self) -> bytes:
+        """All that comes until the service closes."""
+        return self._stream.read()
 
     def say(self, line: str) -> bytes:
         """Send a line, and wait for the reply."""

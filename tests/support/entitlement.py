@@ -52,12 +52,13 @@ class Entitlement:
         is_own = domain == REALM and local.partition("+")[0] == self.user
         return is_own or address in SENDERS.get(self.user, ())
 
-    def may_write_to(self, recipient: str) -> bool:
-        """Whether RCPT may say this address."""
-        if "%" in recipient or "!" in recipient or '"' in recipient:
-            return False
+    def may_write_to(self, recipient: str, *, takes_rewritten: bool) -> bool:
+        """Whether RCPT may say this address, where those are taken or not that sendmail might read as others."""
+        is_rewritten = "%" in recipient or "!" in recipient
+        if self.via != "relay":
+            return takes_rewritten or not is_rewritten
         domain = recipient.rpartition("@")[2]
-        return self.via != "relay" or domain == RELAY_DOMAIN or domain.endswith("." + RELAY_DOMAIN)
+        return not is_rewritten and (domain == RELAY_DOMAIN or domain.endswith("." + RELAY_DOMAIN))
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class World:
 
     relays: bool
     """Whether mail for RELAY_DOMAIN is taken from anybody."""
+    takes_rewritten: bool
+    """Whether policy.rewritten_recipients is true."""
     accounts: dict[str, Account] = field(default_factory=dict)
     grants: dict[str, list[str]] = field(default_factory=dict)
     """Users by address, the one who read mail last at the end."""
@@ -158,10 +161,12 @@ class Visitor:
         self.transaction = Transaction(entitlement)
         return True
 
-    def rcpt(self, recipient: str) -> bool:
-        """RCPT."""
+    def rcpt(self, world: World, recipient: str) -> bool:
+        """RCPT, to somebody whom this client may write to."""
         transaction = self.transaction
-        if not transaction or transaction.has_begun or not transaction.entitlement.may_write_to(recipient):
+        if not transaction or transaction.has_begun:
+            return False
+        if not transaction.entitlement.may_write_to(recipient, takes_rewritten=world.takes_rewritten):
             return False
         transaction.recipients += 1
         return True

@@ -35,7 +35,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -57,6 +56,10 @@ _TELLING = {True: ACKNOWLEDGED, False: "not acknowledged"}
 USER = "carol"
 PASSWORD = "correct horse"
 
+_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_CONTEXT.check_hostname = False
+_CONTEXT.verify_mode = ssl.CERT_NONE  # whose certificate it is, is other tests' matter
+
 Fault = Literal["", "pause", "close", "reset", "half-close", "silence", "garbage", "trickle", "full"]
 
 
@@ -72,6 +75,7 @@ class Plan:
     tls: Literal["none", "starttls", "implicit"] = "none"
     size: int = 400
     patience: float = PATIENCE
+    pace: float = TRICKLE
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -108,7 +112,7 @@ class _Client:
 
     def steps(self) -> Iterator[str]:
         """The whole transaction, step by step. Raises OSError, and _RefusedError where the service doesn't agree."""
-        select.select([self.socket], [], [], self._plan.patience)
+        self._wait_for_octets()
         yield "connect"
         self._expect(b"2")
         yield "greeting"
@@ -130,6 +134,11 @@ class _Client:
         yield from self._data() if self._plan.verb == "DATA" else self._chunks()
         yield "reply"
         self._say("QUIT")
+
+    def _wait_for_octets(self) -> None:
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        poll.poll(self._plan.patience * 1000)
 
     def _data(self) -> Iterator[str]:
         self._say("DATA", b"3")
@@ -199,10 +208,7 @@ class _Client:
         raise _RefusedError
 
     def _encrypt(self) -> None:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # whose certificate it is, is other tests' matter
-        self.socket = context.wrap_socket(self.socket)
+        self.socket = _CONTEXT.wrap_socket(self.socket)
 
     def _say(self, line: str, expected: bytes = b"2") -> bytes:
         self._send(line.encode() + b"\r\n")
@@ -214,7 +220,8 @@ class _Client:
             return
         for place in range(len(octets)):
             self.socket.sendall(octets[place : place + 1])
-            time.sleep(TRICKLE)  # slowness is what this is about
+            if self._over.wait(self._plan.pace):
+                raise _RefusedError
 
     def _expect(self, first: bytes) -> bytes:
         """Read a reply; its last line. A goodbye may be behind it."""

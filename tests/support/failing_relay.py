@@ -96,8 +96,8 @@ class FailingRelay:
     def order(self, words: str) -> None:
         """`STEP FAULT` for new connections from now on; `well` for none. Those that are there are closed.
 
-        `release` lets those go on who wait at their step, or don't read; those who are silent leave. So it is from
-        then on for all who come to their step, until another order.
+        `release` lets those go on who wait at their step, or don't read; those who are silent leave. `forget` has it
+        take messages from now on and keep none.
         """
         if self._process is None or self._process.stdin is None:
             raise RuntimeError("it does not run")

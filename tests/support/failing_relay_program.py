@@ -36,6 +36,7 @@ class _Relay:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.order = ("", "")
+        self.keeps = True
         self.context = _tls(folder)
         self.released = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -51,8 +52,10 @@ class _Relay:
     def obey(self, words: str) -> None:
         """An order from outside."""
         self.released.set()
-        if words != "release":
-            self.released = asyncio.Event()
+        self.released = asyncio.Event()
+        if words == "forget":
+            self.keeps = False
+        elif words != "release":
             step, _, fault = words.partition(" ")
             self.order = (step, fault)
             for writer in self._writers:
@@ -116,7 +119,8 @@ class _Connection:
 
     async def _take(self, message: bytes, step: str) -> None:
         await self._reach(step)
-        self._keep(message)
+        if self._relay.keeps:
+            self._keep(message)
         await self._answer("kept", "250 2.0.0 Message accepted for delivery")
         await self._reach("reply")
         self._name, self._step = "-", ""
@@ -201,13 +205,15 @@ def _tls(folder: Path) -> ssl.SSLContext:
 
 async def main(port: int, folder: Path) -> None:
     """The program: orders come in by standard input, what happens goes out by standard output."""
-    sock = socket.create_server(("127.0.0.1", port), backlog=512)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY by this
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+    sock.bind(("127.0.0.1", port))
     relay = _Relay(folder)
     orders = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    async with await asyncio.start_server(relay.serve, sock=sock, limit=_MOST):
+    async with await asyncio.start_server(relay.serve, sock=sock, limit=_MOST, backlog=512):
         print("ready", flush=True)
         while words := (await orders.readline()).decode().rstrip("\n"):
             relay.obey(words)

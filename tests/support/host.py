@@ -168,12 +168,16 @@ def host(folder: Path, packages: Path = Path("/")) -> Iterator[Host]:
 def _another_machine() -> Iterator[int]:
     """A network with the client's address in it, joined to this thread's by a wire."""
     programs.require("ip", "unshare", "nsenter")
-    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo ready; exec sleep infinity"], stdout=-1) as process:
+    command = ["unshare", "--net", "sh", "-c", "echo ready; exec sleep infinity"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()
             inside = ("nsenter", f"--net=/proc/{process.pid}/ns/net")
-            _ip("link", "add", "client", "type", "veth", "peer", "name", "host", "netns", str(process.pid))
+            try:
+                _ip("link", "add", "client", "type", "veth", "peer", "name", "host", "netns", str(process.pid))
+            except subprocess.CalledProcessError:
+                programs.do_without("a wire between two networks", "can't be had of this kernel")
             for within, device, address in (((), "client", ADDRESS), (inside, "host", CLIENT)):
                 _ip("address", "add", f"{address}/24", "dev", device, within=within)
                 _ip("link", "set", device, "up", within=within)

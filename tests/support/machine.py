@@ -123,7 +123,8 @@ def private_network(addresses: Sequence[str]) -> Iterator[None]:
     _require_root()
     programs.require("ip")
     with Path("/proc/thread-self/ns/net").open() as before:
-        _check(_libc.unshare(_NEW_NETWORK))
+        if _libc.unshare(_NEW_NETWORK):
+            programs.do_without("a network of its own", f"is refused: {os.strerror(ctypes.get_errno())}")
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
             for address in addresses:

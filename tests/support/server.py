@@ -85,8 +85,10 @@ class Server:
         return context
 
     def connect(self, kind: str, source: str = "127.0.0.1", certificate: Path | None = None) -> socket.socket:
-        """A connection from an address of the loopback network, encrypted where the listener's kind is "implicit"."""
-        sock = socket.create_connection(("127.0.0.1", self.ports[kind]), PATIENCE, (source, 0))
+        """A connection from a loopback address, encrypted where the listener's kind is "implicit"."""
+        host = "::1" if ":" in source else "127.0.0.1"
+        bound = (source, 0) if source != host else None
+        sock = socket.create_connection((host, self.ports[kind]), PATIENCE, bound)
         return self.encrypt(sock, certificate) if kind == "implicit" else sock
 
     def encrypt(self, sock: socket.socket, certificate: Path | None = None) -> ssl.SSLSocket:

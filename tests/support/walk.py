@@ -11,25 +11,33 @@ document tells them apart). A command that ends otherwise than the document says
 Whoever leaves the walk with a command or a file of the document not done fails, too, so that a document and its test
 can't part: a section that isn't walked, or a command added later, is noticed.
 
+Commands that only look, such as grep, are repeated until they show what they should, as a reader would look again: logs
+are written by others, in their own time.
+
 What a test may say of certain commands, each by its text, as the document has it but for comments:
 
 - `answers`: what is typed at the prompts of a program;
 - `lasting`: a program that stays in the foreground; the walk goes on when it has printed the line that is given here,
   and ends it in the end;
+- `awaited`: what takes a moment to become true. It is typed again until it ends and prints as the document says;
 - `omitted`: what can't be done here, and why not. It is an error to omit what isn't there.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Self
 
 from tests.support.host import Host, end
-from tests.support.network import wait_until
+from tests.support.network import PATIENCE, wait_until
 from tests.support.recipe import Command, Step, Text, is_as_shown, read_recipe
+
+_LOOKS = re.compile(r"(?:grep|journalctl|ss|tail) ")
 
 # The reader's shell stays in the folder that a command has left it in, and begins in root's home.
 _THERE = """cd "$(cat /run/walk-folder 2>/dev/null || echo /root)"\n"""
@@ -50,16 +58,18 @@ class Walk:
         *,
         answers: Mapping[str, str] | None = None,
         lasting: Mapping[str, str] | None = None,
+        awaited: Collection[str] = (),
         omitted: Mapping[str, str] | None = None,
     ) -> None:
         self._host = host
         self._document = document
         self._answers, self._lasting, self._omitted = answers or {}, lasting or {}, omitted or {}
+        self._awaited = awaited
         self._steps = read_recipe(document)
         self._left = list(self._steps)
         self._processes: list[subprocess.Popen[bytes]] = []
         commands = {step.text for step in self._steps if isinstance(step, Command)}
-        unknown = {*self._answers, *self._lasting, *self._omitted} - commands
+        unknown = {*self._answers, *self._lasting, *self._awaited, *self._omitted} - commands
         if unknown:
             raise StepError(f"{document} has no such commands: {sorted(unknown)}")
 
@@ -101,12 +111,22 @@ class Walk:
         if step.text in self._lasting:
             self._begin(step, self._lasting[step.text])
             return
+        is_repeated = _LOOKS.match(step.text) or step.text in self._awaited
+        end = time.monotonic() + (PATIENCE if is_repeated else 0)
+        while fault := self._try(step):
+            if time.monotonic() > end:
+                raise StepError(f"{self._describe(step)}\n{fault}")
+            time.sleep(0.1)  # between looks
+
+    def _try(self, step: Command) -> str:
+        """Type a command; what was wrong with it, or nothing."""
         script = f"{_TYPED}eval {shlex.quote(step.text)}"
         result = self._host.run(script, stdin=self._answers.get(step.text), from_client=step.prompt == "$")
         if result.status != step.status:
-            raise StepError(f"{self._describe(step)}\nended with {result.status}, and printed:\n{result.output}")
+            return f"ended with {result.status}, and printed:\n{result.output}"
         if step.output is not None and not is_as_shown(step.output, result.output):
-            raise StepError(f"{self._describe(step)}\nshould print:\n{step.output}\nand printed:\n{result.output}")
+            return f"should print:\n{step.output}\nand printed:\n{result.output}"
+        return ""
 
     def _begin(self, step: Command, sign: str) -> None:
         output = self._host.folder / f"lasting-{len(self._processes)}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from submission.cli.check.findings import Finding, may_read, may_write
-from submission.config.settings import PopBeforeSmtp
+from submission.config.pop import PopBeforeSmtp
 from submission.popwatch.files import expand
 from submission.popwatch.syslog import syslog_address
 from submission.sendmail.files import find_makemap

@@ -28,6 +28,7 @@ from submission.core.predecessors import (
     read_conf,
     read_info,
     read_login,
+    read_popip,
     read_poprelay_map,
 )
 
@@ -56,6 +57,7 @@ def import_table(file: Path, dry_run: bool, paths: tuple[Path, ...]) -> None:
       access.info                  POPauthd: who had a grant
       access.static, access        POPauthd, sendmail: who may relay anyway, or never
       poprelay.conf                poprelayd: its lifetime and log
+      popip                        poprelayd: who had a grant, as `makemap -u` prints it
       localip, relay               poprelayd: sources of its maps of the admin's own
       popdata                      UW's pop-auth: a folder with a file an address
 
@@ -102,6 +104,8 @@ def _reader(name: str) -> Callable[[str], Iterator[Finding]]:
         return read_info
     if name == "poprelay.conf":
         return read_conf
+    if name == "popip":
+        return read_popip
     if name.startswith("access"):
         return read_access
     if name.startswith(("localip", "relay")):

@@ -10,7 +10,7 @@ import pytest
 from submission.cli.check import pop_before_smtp
 from submission.cli.check.findings import Finding
 from submission.cli.check.pop_before_smtp import examine_pop_before_smtp
-from submission.config.settings import PopBeforeSmtp
+from submission.config.pop import PopBeforeSmtp
 from tests.support.server import public_folder
 
 NOBODY = pwd.getpwnam("nobody")

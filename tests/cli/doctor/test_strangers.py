@@ -11,7 +11,8 @@ from submission.cli.doctor.doors import Door, find_doors
 from submission.cli.doctor.strangers import CLEAR, ENCRYPTED, try_strangers
 from submission.cli.doctor.verdict import Verdict
 from submission.config import Settings, load
-from submission.config.settings import Listen, PopBeforeSmtp
+from submission.config.pop import PopBeforeSmtp
+from submission.config.settings import Listen
 from submission.config.values import TcpAddress
 from tests.cli.doctor.conftest import Installation
 from tests.support.granting import pop

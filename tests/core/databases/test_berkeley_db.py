@@ -45,7 +45,6 @@ def u32(*values: int) -> bytes:
     return struct.pack(f"<{len(values)}I", *values)
 
 
-@settings(deadline=None)
 @given(ENTRIES)
 def test_what_is_written_is_read(entries: dict[bytes, bytes]) -> None:
     assert read(write(entries)) == Database(entries, is_complete=True)
