@@ -64,7 +64,7 @@ RELEASE = 5.0
 """Seconds between two times that those of the relay's connections go on which stand still."""
 TELLING = 15.0
 """Seconds between two lines of progress."""
-CALM = SWEEP + 1.0
+CALM = SWEEP + 5.0
 """Seconds in which nothing changes any more once all clients have left: a worker tidies up from time to time."""
 
 SETTINGS = {
@@ -254,6 +254,8 @@ def _installation(say: Callable[[str], object]) -> Iterator[Soak]:
 @click.option("--clients", default=2000, show_default=True)
 def main(minutes: float, clients: int) -> None:
     """The command."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # what was started is stopped, whoever asks for it
     console = Console(width=None if sys.stdout.isatty() else 120)
     began = time.monotonic()
 

@@ -33,11 +33,11 @@ def table(tmp_path: Path) -> Iterator[GrantTable]:
     state.close()
 
 
-def opened(folder: Path, table: GrantTable, text: str = "") -> Admissions:
+def opened(folder: Path, table: GrantTable, text: str = "", enabled: str = "true") -> Admissions:
     path = folder / "submission.toml"
     path.write_text(
         f'hostname = "mail.example.com"\n[auth]\nrealm = "example.com"\n[[listen]]\naddress = "127.0.0.1:1"\n'
-        f'tls = "none"\n[pop_before_smtp]\nenabled = true\n{text}'
+        f'tls = "none"\n[pop_before_smtp]\nenabled = {enabled}\n{text}'
     )
     return open_admissions(load(path), table)
 
@@ -51,6 +51,13 @@ async def test_nobody_may_where_nothing_is_set(table: GrantTable) -> None:
     table.record([grant()])
     assert await Admissions().identify("192.0.2.50") is None
     assert Admissions().recall("192.0.2.50") is None
+
+
+async def test_nobody_may_where_it_is_not_enabled_whatever_is_set(tmp_path: Path, table: GrantTable) -> None:
+    admissions = opened(tmp_path, table, 'static = ["192.0.2.0/24"]\nrelay_domains = ["example.org"]\n', "false")
+    table.record([grant()])
+    assert await admissions.identify("192.0.2.50") is None
+    assert admissions.recall("192.0.2.50") is None
 
 
 async def test_who_has_read_mail_may_as_himself(tmp_path: Path, table: GrantTable) -> None:
