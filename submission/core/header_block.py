@@ -87,11 +87,12 @@ class HeaderBlock:
         if self.is_too_large:
             return
         self._end = end
-        self.names = [name.lower() for name in _FIELDS.findall(self._octets, 2, end)]
+        block = self._octets[2:end].lower()
+        self.names = _FIELDS.findall(block)
         if self.names and not self.names[-1]:  # a line that is no field, and all behind it
             self.names.pop()
-            *_, rest = _FIELDS.finditer(self._octets, 2, end)
-            self._end = rest.start()
+            *_, rest = _FIELDS.finditer(block)
+            self._end = 2 + rest.start()
         self.is_clear = self._end == end and not self._has_odd_lines
 
     @property

@@ -157,21 +157,21 @@ class Pipe(SMTPProtocol):
             self._flush()
 
     def _take_line(self, line: bytes) -> bool:
-        code, is_last, text = _parse(line)
-        if is_last and not self._lines and len(line) < MAX_REPLY:  # all of a reply, as nearly always
-            return self._take_reply(Reply(code, (text,)))
-        if not code or (self._lines and code != self._code):
+        reply, is_last = _parse(line)
+        if is_last and not self._lines and len(line) < MAX_REPLY:  # all of it, as nearly always
+            return self._take_reply(reply)
+        if not reply.code or (self._lines and reply.code != self._code):
             self._fail(RelayLostError(f"not an SMTP reply: {line[:80]!r}"))
             return False
-        self._code = code
-        self._lines.append(text)
+        self._code = reply.code
+        self._lines += reply.lines
         self._size += len(line) + 1
         if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             self._fail(RelayLostError("a reply without end"))
             return False
         if not is_last:
             return True
-        reply = Reply(code, tuple(self._lines))
+        reply = Reply(self._code, tuple(self._lines))
         self._lines, self._size = [], 0
         return self._take_reply(reply)
 
@@ -220,13 +220,13 @@ class Pipe(SMTPProtocol):
 
 
 @lru_cache(maxsize=64)  # most of what a relay says it says again and again
-def _parse(line: bytes) -> tuple[int, bool, bytes]:
-    """Code of a reply's line, whether it is the last, and its text; code 0 for what is none. It has no LF any more."""
+def _parse(line: bytes) -> tuple[Reply, bool]:
+    """The reply that a line, without its LF, is or is part of, and whether it ends there. Code 0 is none at all."""
     match = _LINE.fullmatch(line)
     if match is None:
-        return 0, False, b""
+        return Reply(0, ()), False
     code, more, text = match.groups(b"")
-    return int(code), more != b"-", text.rstrip(b"\r").translate(_VISIBLE)
+    return Reply(int(code), (text.rstrip(b"\r").translate(_VISIBLE),)), more != b"-"
 
 
 def _fail(future: asyncio.Future[Reply], error: RelayError) -> None:
