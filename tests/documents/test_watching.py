@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EVENT = re.compile(r"\blogs\.(?:event|warning|failure)\(\s*\"([a-z-]+)\"")
+EVENT = re.compile(r"\blogs\.(?:event|warning|failure|record)\(\s*\"([a-z-]+)\"")
 
 
 def read_events() -> set[str]:
@@ -15,6 +15,6 @@ def read_events() -> set[str]:
 
 def test_every_event_is_named() -> None:
     events = read_events()
-    assert {"message", "worker-died", "dialogue"} <= events
+    assert {"auth", "message", "worker-died", "dialogue"} <= events
     document = (ROOT / "docs/watching.md").read_text()
     assert {name for name in events if not re.search(rf"`{name}`|event={name}\b", document)} == set()
