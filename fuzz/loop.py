@@ -51,6 +51,15 @@ class Loop(asyncio.BaseEventLoop):
             future.set_exception(error)
         return future
 
+    def dismiss(self) -> None:
+        """End what is left, which is something only where an invariant was broken, and close."""
+        left = asyncio.all_tasks(self)
+        for task in left:
+            task.cancel()
+        if left:
+            self.run_until_complete(asyncio.wait(left))
+        self.close()
+
     def _process_events(self, _events: list[object]) -> None:
         """There are none but those that are scheduled."""
 

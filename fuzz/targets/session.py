@@ -211,7 +211,7 @@ def _hold(client: _Client, relay: Relay) -> None:
         loop.run_until_complete(_serve(loop, client))
         loop.run_until_complete(asyncio.sleep(1))  # for what the relay is told at last
     finally:
-        loop.close()
+        loop.dismiss()
     assert not loop.faults, loop.faults
 
 

@@ -50,7 +50,10 @@ def _incoming(_context: click.Context, _parameter: click.Parameter, url: str | N
     " pop3:// for STARTTLS; imaps:// at this host unless given.",
 )
 def client_config(file: Path, realm: str, name: str, incoming: Incoming | None) -> None:
-    """Print what a mail program has to know: server, ports, TLS, user name and way to log in."""
+    """Print what users have to type into their mail programs.
+
+    Server, ports, TLS, user name and way to log in: in words, or as a file that a mail program reads by itself.
+    """
     settings = load(file)
     incoming = incoming or Incoming.parse(f"imaps://{settings.hostname}")
     try:

@@ -88,9 +88,10 @@ class _Installation:
 @click.command()
 @click.option("--once", is_flag=True, help="Exit after the messages; 0 only if all of them arrived.")
 def demo(*, once: bool) -> None:
-    """Try it out: the proxy on loopback, a user, and a message by each mechanism.
+    """Try the proxy out on loopback, with a user of its own.
 
-    Needs no configuration and touches none. Goes on serving until Ctrl-C, so that a mail client can be tried.
+    Sends a message by each way to log in. Needs no configuration and touches none. Goes on serving until Ctrl-C, so
+    that a mail client can be tried.
     """
     console = Console(soft_wrap=True, markup=False)  # what is printed is the mail system's text, among others
     signal.signal(signal.SIGTERM, _interrupt)  # so that whoever stops it leaves nothing behind

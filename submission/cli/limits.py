@@ -31,17 +31,17 @@ class _Unavailable(click.ClickException):
 
 @click.group()
 def limits() -> None:
-    """Show what users and addresses sent of what they may send; clear it."""
+    """Show how much of their limits users have sent, or clear it."""
 
 
 @limits.command()
 @configuration
 @click.argument("whom", metavar="[USER|ADDRESS]", required=False)
 def show(file: Path, whom: str | None) -> None:
-    """Show what was sent of each limit that is set: by everybody, or by one user or address.
+    """Show what was sent of each limit that is set.
 
-    Columns: user or address; limit; how much of it is used, what is under way included; how much there is; and, where
-    all of it is used, when there is some again.
+    By everybody, or by one user or address. Columns: user or address; limit; how much of it is used, what is under way
+    included; how much there is; and, where all of it is used, when there is some again.
     """
     with _opened(file) as (table, settings):
         usages = table.usages()

@@ -30,7 +30,7 @@ from submission.credentials.store import StoreUnavailableError
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-c", "is_create", is_flag=True, help="Create the user if it isn't there.")
 @click.option("-d", "is_delete", is_flag=True, help="Delete the user.")
-@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable password: no CRAM-MD5.")
+@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable password: no CRAM-MD5 or DIGEST-MD5.")
 @click.option("-p", "is_piped", is_flag=True, help="Read the password from standard input, without prompts.")
 @click.option("-u", "realm", metavar="REALM", help="The realm; [auth] realm of the configuration unless given.")
 @click.option(
@@ -55,10 +55,10 @@ def passwd(
     config: Path | None,
     users: tuple[str, ...],
 ) -> None:
-    """Set the password of USER, which may be user@realm; a running server knows it at once.
+    """Set the password of USER, which may be user@realm.
 
-    Asks for the password twice on a terminal, and reads it from standard input where that is none. Exits with 0, with
-    1 where it failed, with 2 where it was called wrongly.
+    A running server knows it at once. Asks for the password twice on a terminal, and reads it from standard input where
+    that is none. Exits with 0, with 1 where it failed, with 2 where it was called wrongly.
     """
     if len(users) != 1:  # said by us, for click would repeat what is too much, and that may be a password
         raise click.UsageError("one USER is expected, and no password here")

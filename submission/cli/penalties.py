@@ -33,7 +33,7 @@ class _Unavailable(click.ClickException):
 @configuration
 @click.pass_context
 def penalties(context: click.Context, file: Path) -> None:
-    """Show who has to wait, or is refused, because logins failed; clear it.
+    """Show who has to wait, or is refused, after failed logins.
 
     Columns: an address, a network, or a user; failures that count now; seconds that the next login has to wait; until
     when no login is tried at all. A user whom the store doesn't know is shown as # and a code.

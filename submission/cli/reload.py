@@ -25,11 +25,11 @@ LOOK = 0.05
 @click.command()
 @configuration
 def reload(file: Path) -> None:
-    """Have the running service take the configuration as it is now, and the certificates.
+    """Have the running service read its configuration anew.
 
-    A configuration that can't be used is refused, and the service goes on with the one it has. Open connections go on
-    under the one that they began with. Exits with 0, with 78 if it was refused, with 69 if no service runs or what it
-    needs can't be had, such as the address of a new listener.
+    Certificates, too. A configuration that can't be used is refused, and the service goes on with the one it has. Open
+    connections go on under the one that they began with. Exits with 0, with 78 if it was refused, with 69 if no service
+    runs or what it needs can't be had, such as the address of a new listener.
     """
     folder = load(file).state_dir
     try:

@@ -45,9 +45,10 @@ class _UnreachableError(click.ClickException):
 @configuration
 @click.option("--once", is_flag=True, help="Print it once, and exit with 1 if the service is not healthy.")
 def status(file: Path, *, once: bool) -> None:
-    """Show how the running service stands, until Ctrl-C; it has to serve metrics.address.
+    """Show how the running service stands, until Ctrl-C.
 
-    Where output is no terminal, it is printed once: lines with tabs between the columns.
+    It is asked at metrics.address, which must not be empty. Where output is no terminal, it is printed once: lines with
+    tabs between the columns.
     """
     metrics = load(file).metrics
     if once or not sys.stdout.isatty():

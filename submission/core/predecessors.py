@@ -137,6 +137,8 @@ def _place(what: str, key: str, value: str, allowing: tuple[str, ...]) -> Findin
     is_domain = network is None and _DOMAIN.fullmatch(key) and not key.rpartition(".")[2].isdigit()
     if network is None and not is_domain:
         return Refusal(what, "neither an address, nor a network, nor a domain")
+    if network is not None and ip_network(network).is_loopback:
+        return Refusal(what, "this host itself: no port of ours lets it in without a login")
     if value.startswith(allowing):
         return Line("relay_domains", key.removeprefix(".").lower()) if network is None else Line("static", network)
     if network is not None and value.startswith(_REFUSING):

@@ -116,7 +116,7 @@ def set_disabled(store: Store, login: Login, *, is_disabled: bool) -> None:
     """Let a login be refused, or let it in again. Raises AccountError, StoreUnavailableError."""
     if store.keeps_clear and is_disabled:
         raise AccountError(
-            f"{login}: this store can't keep that a user is disabled; delete the user, or set a password of your own"
+            f"{login}: this store can't keep that a user is disabled; delete the user, or set another password"
         )
 
     def change(record: Record | None) -> Record:

@@ -29,6 +29,7 @@ from submission.relay.pipe import RelayError
 from submission.relay.pool import Pool
 from submission.service.errors import StartError
 from submission.service.limiting import close_limiting, keep_releasing, open_limiting
+from submission.service.memory import give_back
 from submission.service.monitoring import Monitoring
 from submission.service.orders import heed
 from submission.service.pop_sockets import PopSockets
@@ -124,7 +125,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
         for listen, sock in inheritance.sockets
     ]
     asking = asyncio.ensure_future(_ask_relay(shared.pool))
-    keeping = [_sweep(shared, state), keep_releasing(shared.limiting), watch(inheritance.tls)]
+    keeping = [_sweep(shared, state, sessions), keep_releasing(shared.limiting), watch(inheritance.tls)]
     tasks = [asking, *map(asyncio.ensure_future, keeping)]
     # A relay that keeps us waiting for its greeting keeps nobody from stopping us.
     await _first(orders.retire.wait(), asking)
@@ -209,7 +210,7 @@ async def _look(authenticator: Authenticator) -> None:
         logs.event("held-back", mechanisms=names, reason="some logins have no keys for them yet")
 
 
-async def _sweep(shared: Shared, state: State) -> None:
+async def _sweep(shared: Shared, state: State, sessions: Sessions) -> None:
     while True:
         await shared.admissions.look_up()
         await asyncio.sleep(SWEEP)
@@ -220,5 +221,7 @@ async def _sweep(shared: Shared, state: State) -> None:
         except StateUnavailableError as error:
             logs.failure("state-unavailable", error)
         await _look(shared.authenticator)
+        if sessions.is_empty:
+            await asyncio.to_thread(give_back)
         if not shared.pool.extensions:  # it was started after us, and clients are offered less than it has
             await _ask_relay(shared.pool)

@@ -28,6 +28,11 @@ class Sessions:
         self.is_ending = False
         """Whether the service stops: who comes in now is told so."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is there."""
+        return not self._all
+
     def admit(self, session: Session, network: str) -> bool:
         """Count a session in, or say that there is no room."""
         if not self._places.take(network):

@@ -1,4 +1,4 @@
-"""Completion in bash, as README.md sets it up: the shell asks the command what could come next."""
+"""Completion in bash, as docs/commands.md sets it up: the shell asks the command what could come next."""
 
 import os
 import subprocess

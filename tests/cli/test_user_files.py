@@ -142,7 +142,7 @@ def test_what_is_exported_can_be_imported_again(folder: Path, store: Store) -> N
     for form in ("csv", "passwd-file"):
         exported = run(folder, "export", "--format", form)
         assert exported.exit_code == 0
-        again = run(folder, "import", "--replace", "--format", form, "-", text=exported.stdout)
+        again = run(folder, "import", "--replace", "-", text=exported.stdout)
         assert again.exit_code == 0, again.stderr
         assert is_password(store, ALICE, 'se"sa,me')
         assert is_password(store, BOB, "password")

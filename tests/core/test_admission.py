@@ -56,6 +56,12 @@ def test_a_grant_that_should_not_be_there_is_worth_nothing(address: str) -> None
     assert not OPEN.may_have_grant(address)
 
 
+def test_any_other_address_may_have_one() -> None:
+    assert OPEN.may_have_grant("192.0.2.1")
+    assert OPEN.may_have_grant("::ffff:192.168.3.4")
+    assert not OPEN.may_have_grant("::ffff:10.9.0.1")
+
+
 def test_a_user_that_is_no_login_gives_nobody_an_identity() -> None:
     assert OPEN.identify("192.0.2.1", grant("192.0.2.1", "a\nb")) is None
 

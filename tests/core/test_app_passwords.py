@@ -35,6 +35,7 @@ def test_however_it_is_typed_it_is_the_same() -> None:
     for typed in ("", PASSWORD[:-1], PASSWORD + "a", PASSWORD[:-1] + "\u00df", "x" * 20, "sesame", kept[1].digest):
         assert find(kept, typed) is None
     assert find([AppPassword("empty", "")], "sesame") is None
+    assert [digest(typed) for typed in ("", "sesame", PASSWORD + "a", "\u00df" * 20)] == [""] * 4
 
 
 @pytest.mark.parametrize(

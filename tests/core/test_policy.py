@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from submission.core.addresses import NULL, Login, Mailbox, parse_mailbox
-from submission.core.policy import SenderRules, is_rewritten, refuse_from, refuse_sender
+from submission.core.policy import SenderRules, is_rewritten, refuse_app_sender, refuse_from, refuse_sender
 
 ALICE = Login("alice", "example.com")
 MORE = {b"alice@example.com": (b"info@example.com", b"@list.example.com")}
@@ -32,6 +32,7 @@ def mailbox(text: bytes) -> Mailbox:
         (b"alice@badexample.com", False, False),
         (b"alice@example.org", False, False),
         (b"alice", False, False),
+        (b"example.com", False, False),  # a name without a domain, which is the realm's
         (b'"alice@example.com"@evil.example', False, False),
         (b"alice@[192.0.2.1]", False, False),
     ],
@@ -42,6 +43,17 @@ def test_as_whom_a_login_may_send(sender: bytes, realm: bool, own: bool) -> None
     assert SenderRules("realm", "any", MORE).allows_sender(ALICE, parsed) == realm
     assert SenderRules("own", "any", MORE).allows_sender(ALICE, parsed) == own
     assert (SenderRules("any", "own", MORE).find_foreign(ALICE, [parsed.text]) is None) == own
+
+
+def test_unless_told_every_name_may_be_sent_in_and_what_is_refused_is_refused() -> None:
+    assert SenderRules().find_foreign(ALICE, [b"eve@example.org"]) is None
+    assert SenderRules().is_enforced
+
+
+def test_the_rule_for_from_is_another_than_that_for_the_envelope() -> None:
+    rules = SenderRules("own", "realm")
+    assert not rules.allows_sender(ALICE, mailbox(b"bob@example.com"))
+    assert rules.find_foreign(ALICE, [b"bob@example.com"]) is None
 
 
 def test_somebody_else_s_lines_are_not_one_s_own() -> None:
@@ -95,3 +107,15 @@ def test_no_octets_are_somebody_else_s_address(local: bytes, domain: bytes) -> N
     if rules.find_foreign(ALICE, [text]) is None:
         assert text.lower().startswith(b"alice")
         assert text.lower().endswith(b"@example.com")
+
+
+def test_what_an_app_password_is_not_good_for_is_told_with_whose_it_is() -> None:
+    refusal = refuse_app_sender(mailbox(b"~info!@example.com"), ALICE).encode()
+    assert refusal == (
+        b"553 5.7.1 Sender <~info!@example.com> is not one that this app password of alice@example.com is good for\r\n"
+    )
+
+
+def test_a_name_is_shown_as_far_as_it_is_ascii_and_not_endlessly() -> None:
+    assert b" <b?> " in refuse_from(b"b\xff", ALICE).encode()
+    assert refuse_from(b"x" * 1000, ALICE).encode().count(b"x") == 200 + b"example".count(b"x")

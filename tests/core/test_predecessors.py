@@ -59,6 +59,8 @@ def test_an_entry_of_popip_and_a_file_of_popdata_have_no_user() -> None:
         ("Connect:192.0.2.1\tRELAY", Line("static", "192.0.2.1")),
         ("Connect:IPv6:2001:db8:0:0:0:0:0:50\tRELAY", Line("static", "2001:db8::50")),
         ("IPv6:2001:db8:0:0:0:0:0:50\tRELAY", Line("static", "2001:db8::50")),
+        ("Connect:127\tRELAY", Refusal("line 1", "this host itself: no port of ours lets it in without a login")),
+        ("IPv6:::1\tRELAY", Refusal("line 1", "this host itself: no port of ours lets it in without a login")),
         ("192.0.2.66\tREJECT", Line("deny", "192.0.2.66")),
         ("192.0.2.66\tERROR:5.7.1:550 no", Line("deny", "192.0.2.66")),
         ("192.0.2.66\t550 go away", Line("deny", "192.0.2.66")),

@@ -81,12 +81,31 @@ def test_the_gate_refuses_with_530_5_7_0() -> None:
         assert reply.encode().startswith(b"530 5.7.0 ")
 
 
+def test_of_a_new_peer_nothing_is_known() -> None:
+    peer = Peer("0123")
+    assert (peer.address, peer.tls, peer.cipher, peer.certified, peer.hello, peer.password) == ("",) * 6
+    assert (peer.end_point, peer.identity, peer.user, peer.offered) == (None, None, None, frozenset())
+
+
+def test_a_peer_s_password_is_not_shown() -> None:
+    assert "sesame" not in repr(Peer("0123", password="sesame"))
+
+
+def test_ways_are_words_of_the_log() -> None:
+    assert [via.value for via in Via] == ["auth", "pop", "static", "relay"]
+
+
 def test_what_was_said_in_the_clear_is_forgotten_and_where_it_comes_from_is_not() -> None:
     peer = Peer("0123", "192.0.2.1", hello="client.example", offered=frozenset({"SIZE", "DSN"}), identity=ALICE)
     assert peer.user == "alice@example.com"
+    peer.password = "sesame"
     peer.forget()
     assert peer == Peer("0123", "192.0.2.1")
     assert peer.user is None
+
+
+def test_nobody_in_particular_has_no_name() -> None:
+    assert Identity(Via.STATIC, None).user is None
 
 
 def test_an_identity_does_not_change() -> None:

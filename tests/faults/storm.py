@@ -78,12 +78,13 @@ class Report:
         def listed(counts: Mapping[str, int]) -> str:
             return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing"
 
+        unknown = self.delivered - self.logged["ok"] - self.words["untold"]
         return "\n".join(
             [
                 f"seed {self.seed}: {self.words.total()} messages in {self.seconds:.0f} s",
                 f"outcomes: {listed(self.words)}",
                 f"the log: {listed(self.logged)}",
-                f"delivered: {self.delivered}",
+                f"delivered: {self.delivered}, of which unknown {unknown}",
                 f"weather: {listed(self.weather)}",
                 *self.faults,
             ]
@@ -98,11 +99,11 @@ def storm(messages: int, seed: str, progress: Callable[[int], object] = lambda _
         weather = Weather(f"{seed}-weather", server, relay)
         attempts = _send(list(islice(plans(seed, server.ports, PATIENCE, _FROM_OUTSIDE), messages)), weather, progress)
         _stop(server, relay)
-        ground_words = ground.outcomes({plan: attempt.is_acknowledged for plan, attempt in attempts.items()})
-        report = Report(seed, time.monotonic() - began, Counter(ground_words.values()), weather.counts)
+        outcomes = ground.outcomes({plan: attempt.is_acknowledged for plan, attempt in attempts.items()})
+        report = Report(seed, time.monotonic() - began, Counter(outcomes.values()), weather.counts)
         report.logged.update(event["result"] for event in ground.events.all("message"))
         report.delivered = sum(map(len, relay.messages().values()))
-        for plan, word in ground_words.items():
+        for plan, word in outcomes.items():
             if word.startswith(FAULT):
                 report.faults.append(f"{plan}: {word}")
             elif word == "untold" and not any(map(attempts[plan].was_during, weather.kills)):
@@ -186,6 +187,8 @@ def _signal(plan: Plan) -> bool:
 @click.option("--seed", default="", help="Of a run that is to be had again; a new one unless told.")
 def main(messages: int, seed: str) -> None:
     """The command."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # what was started is stopped, whoever asks for it
     console = Console()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as bar:
         task = bar.add_task("messages", total=messages)

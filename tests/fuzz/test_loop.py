@@ -12,7 +12,7 @@ from fuzz.loop import Loop, Wire
 def loop() -> Iterator[Loop]:
     made = Loop(lambda: False, patience=100.0)
     yield made
-    made.close()
+    made.dismiss()
 
 
 def test_an_hour_takes_no_time_and_is_too_long(loop: Loop) -> None:
@@ -20,8 +20,18 @@ def test_an_hour_takes_no_time_and_is_too_long(loop: Loop) -> None:
     assert loop.time() == 99
     with pytest.raises(AssertionError, match=r"not over in 100\.0 s"):
         loop.run_until_complete(asyncio.sleep(3600))
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
+
+
+def test_what_is_left_is_ended(loop: Loop) -> None:
+    with pytest.raises(AssertionError, match="everybody waits"):
+        loop.run_until_complete(wait_for_ever())
+    (task,) = asyncio.all_tasks(loop)
+    loop.dismiss()
+    assert task.cancelled()
+
+
+async def wait_for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 def test_who_waits_for_nobody_is_told(loop: Loop) -> None:

@@ -12,11 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.host import CLIENT, Host
-from tests.support.network import wait_until
-from tests.support.pop_host import PASSWORD, STRANGER, may_relay, pop_host, reply_to_recipient
-from tests.support.recipe import Command, read_recipe
+from tests.support.pop_host import STRANGER, may_relay, pop_host, reply_to_recipient, see_a_grant_end, walk_of
 from tests.support.sendmail import ROOT
-from tests.support.walk import Walk
 
 DOCUMENT = Path(__file__).parents[2] / "docs/migration/poprelayd.md"
 BACKUP = "ann@backup.example.org"
@@ -86,10 +83,7 @@ def host_with_poprelayd(there: Host) -> Iterator[Host]:
 @pytest.mark.timeout(180)  # a minute is too little for a way so long, on a busy machine
 def test_the_move(host_with_poprelayd: Host) -> None:
     there = host_with_poprelayd
-    commands = [step.text for step in read_recipe(DOCUMENT) if isinstance(step, Command)]
-    answers = {text: f"{PASSWORD}\n" for text in commands if "--user joe" in text or "--auth-user joe" in text}
-    awaited = [text for text in commands if "--quit-after RCPT" in text]  # for a grant
-    with Walk(there, DOCUMENT, answers=answers, awaited=awaited) as walk:
+    with walk_of(there, DOCUMENT) as walk:
         walk.section("Before")
         assert may_relay(there) == {CLIENT: True, STRANGER: False}
         walk.section("Steps")
@@ -97,9 +91,7 @@ def test_the_move(host_with_poprelayd: Host) -> None:
         assert reply_to_recipient(there, STRANGER, BACKUP) == 250
         walk.section("How to see that it works")
         walk.section("How to retire the fallback")
-        there.do(f"submission pop add {STRANGER} eve --for 3s")
-        wait_until(lambda: may_relay(there)[STRANGER])
-        wait_until(lambda: not may_relay(there)[STRANGER])
+        see_a_grant_end(there)
         begin = time.monotonic()
         walk.section("How to roll back in a minute")
         assert time.monotonic() - begin < 60

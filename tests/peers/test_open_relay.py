@@ -266,3 +266,20 @@ def test_a_login_is_good_for_its_own_connection_only(server: Server, connect: Ca
         assert client.log_in(USER, PASSWORD).startswith(b"235 ")
         stranger.say("EHLO client.example")
         assert stranger.say("MAIL FROM:<>").startswith(b"530 ")
+
+
+@pytest.mark.parametrize("kind", ["starttls", "balanced-starttls"])
+def test_what_is_put_behind_starttls_comes_to_nothing(kind: str, server: Server) -> None:
+    """By somebody on the way, in the same packet or just before the handshake (CVE-2011-0411)."""
+    said = b"MAIL FROM:<eve@example.org>\r\nRCPT TO:<victim@remote.example>\r\nDATA\r\n"
+    for behind in (said, b"\r\n", b"\n", b"M", b"\0", b"\x16\x03\x01"):
+        with Client(server, kind, NEIGHBOUR if kind != "starttls" else "") as client:
+            client.say("EHLO client.example")
+            client.send(b"STARTTLS\r\n" + behind)
+            assert client.reply().startswith(b"501 5.5.1 "), behind
+            assert client.reply() == b"", behind
+    with Client(server, kind, NEIGHBOUR if kind != "starttls" else "") as client:
+        client.say("EHLO client.example")
+        assert client.say("STARTTLS").startswith(b"220 ")
+        client.send(said)
+        assert client.rest() in (b"", b"\x15\x03\x03\x00\x02\x02\x46")  # an alert of TLS: protocol version

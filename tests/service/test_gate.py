@@ -81,6 +81,7 @@ LOGINS = (
     *(("EXTERNAL", "bob", "right"), ("EXTERNAL", "alice", "right")),
 )
 """Mechanism, user, and with what."""
+WAYS_IN = (*((each, "right") for each in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "EXTERNAL")), ("PLAIN", "app"))
 MISTAKES = 10
 """Bad commands after which a connection is closed."""
 
@@ -144,7 +145,7 @@ class Stage:
     store: Store
     table: GrantTable
     records: dict[tuple[str, str], Record]
-    certificates: dict[str, Path | None]
+    certificates: dict[str, Path]
     is_backup: bool
     """Whether mail for one domain is taken from anybody; whoever may send takes any form of an address then."""
     _in_message: dict[Connection, bool] = field(default_factory=dict)
@@ -283,10 +284,15 @@ class Gate(RuleBasedStateMachine):
     def connect(self, place: Place, certificate: str, hello: Command | None, login: tuple[str, ...] | None) -> Session:
         """Come in by a listener, and perhaps log in at once."""
         kind, proxied_for, source = place
-        client = Client(self.stage.server, kind, proxied_for, source, self.stage.certificates[certificate])
+        client = Client(self.stage.server, kind, proxied_for, source, self.stage.certificates.get(certificate))
         assert client.greeting.startswith(b"220 ")
         address = (proxied_for or source).removeprefix("::ffff:")
-        visitor = Visitor(address, kind != "closed", not kind.endswith(("none", "implicit")), certificate)
+        visitor = Visitor(
+            address,
+            kind != "closed",
+            not kind.endswith(("none", "implicit")),
+            certificate if certificate in self.stage.certificates else "",
+        )
         session = Session(client, visitor)
         if kind.endswith("implicit"):
             visitor.note_tls()
@@ -305,8 +311,27 @@ class Gate(RuleBasedStateMachine):
     @rule(session=sessions, command=st.sampled_from((Command("DATA", OWN), Command("BDAT", OWN))))
     def submit(self, session: Session, command: Command) -> None:
         """Send a message as a mail program does, with nothing wrong in it."""
-        for each in (Command("RSET"), Command("MAIL", OWN), Command("RCPT", SENT_TO[0]), command):
-            self._send(session, [each])
+        self._send(session, [Command("RSET"), Command("MAIL", OWN), Command("RCPT", SENT_TO[0])])
+        self._send(session, [command])
+
+    @rule(session=sessions)
+    def try_senders(self, session: Session) -> None:
+        """Try every name, and give each up."""
+        self._send(session, [each for name in SENT_AS for each in (Command("RSET"), Command("MAIL", name))])
+
+    @rule(session=sessions)
+    def try_recipients(self, session: Session) -> None:
+        """Try to write to everybody."""
+        self._send(session, [Command("RSET"), Command("MAIL", OWN), *(Command("RCPT", name) for name in SENT_TO)])
+
+    @rule(user=st.sampled_from(USERS), way=st.sampled_from(WAYS_IN))
+    def come_back(self, user: str, way: tuple[str, str]) -> None:
+        """Log in on a new connection, and leave."""
+        session = self.connect(("implicit", "", NEAR[0]), user, HELLOS[0], None)
+        mechanism, how = way
+        self.authenticate(session, mechanism, user, how)
+        self._send(session, [Command("MAIL", OWN)])
+        self.leave(session, says_goodbye=False)
 
     @rule(session=sessions, batch=st.lists(commands, min_size=1, max_size=4))
     def say(self, session: Session, batch: list[Command]) -> None:
@@ -521,7 +546,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with public_folder() as folder, Sink() as sink:
         authority = ClientAuthority()
         (folder / "clients.pem").write_bytes(authority.pem)
-        certificates: dict[str, Path | None] = {"": None}
+        certificates = {}
         for user in ("bob", "stranger"):
             certificates[user] = authority.issue(folder / f"{user}.pem", f"CN={user}")
         server = Server(

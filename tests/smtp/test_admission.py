@@ -13,7 +13,8 @@ from typing import TypeVar
 import pytest
 
 from submission.config import load
-from submission.core.addresses import Login
+from submission.core import replies
+from submission.core.addresses import Login, Mailbox
 from submission.core.grants import Grant
 from submission.core.transaction import Identity, Via
 from submission.smtp import admission
@@ -33,11 +34,11 @@ def table(tmp_path: Path) -> Iterator[GrantTable]:
     state.close()
 
 
-def opened(folder: Path, table: GrantTable, text: str = "") -> Admissions:
+def opened(folder: Path, table: GrantTable, text: str = "", enabled: str = "true") -> Admissions:
     path = folder / "submission.toml"
     path.write_text(
         f'hostname = "mail.example.com"\n[auth]\nrealm = "example.com"\n[[listen]]\naddress = "127.0.0.1:1"\n'
-        f'tls = "none"\n[pop_before_smtp]\nenabled = true\n{text}'
+        f'tls = "none"\n[pop_before_smtp]\nenabled = {enabled}\n{text}'
     )
     return open_admissions(load(path), table)
 
@@ -53,6 +54,13 @@ async def test_nobody_may_where_nothing_is_set(table: GrantTable) -> None:
     assert Admissions().recall("192.0.2.50") is None
 
 
+async def test_nobody_may_where_it_is_not_enabled_whatever_is_set(tmp_path: Path, table: GrantTable) -> None:
+    admissions = opened(tmp_path, table, 'static = ["192.0.2.0/24"]\nrelay_domains = ["example.org"]\n', "false")
+    table.record([grant()])
+    assert await admissions.identify("192.0.2.50") is None
+    assert admissions.recall("192.0.2.50") is None
+
+
 async def test_who_has_read_mail_may_as_himself(tmp_path: Path, table: GrantTable) -> None:
     admissions = opened(tmp_path, table)
     table.record([grant()])
@@ -60,6 +68,14 @@ async def test_who_has_read_mail_may_as_himself(tmp_path: Path, table: GrantTabl
     assert admissions.recall("192.0.2.50") == Identity(Via.POP, JOE)
     assert await admissions.identify("192.0.2.51") is None
     assert await admissions.identify("") is None
+
+
+def test_to_whom_is_the_lists_word_where_there_are_any(tmp_path: Path, table: GrantTable) -> None:
+    admissions, anybody = opened(tmp_path, table, 'relay_domains = ["example.org"]\n'), Identity(Via.RELAY, None)
+    inside, outside = (Mailbox(b"bob@" + domain, b"bob", domain) for domain in (b"example.org", b"remote.example"))
+    assert admissions.refuse_recipient(anybody, inside) is None
+    assert admissions.refuse_recipient(anybody, outside) is replies.RELAYING_DENIED
+    assert Admissions().refuse_recipient(anybody, outside) is None
 
 
 async def test_static_hosts_by_name_count_once_their_addresses_are_known(

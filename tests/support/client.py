@@ -77,6 +77,10 @@ class Client:
                 break
         return b"".join(lines)
 
+    def rest(self) -> bytes:
+        """All that comes until the service closes."""
+        return self._stream.read()
+
     def say(self, line: str) -> bytes:
         """Send a line, and wait for the reply."""
         self.send(line.encode() + b"\r\n")

@@ -66,7 +66,9 @@ class FailingRelay:
         """Start it, or start it again: with the same messages, and without faults."""
         command = [sys.executable, "-m", "tests.support.failing_relay_program", str(self.port), str(self._folder)]
         self._said = []
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         self._hearing = threading.Thread(target=self._hear, args=(self._process, self._said), daemon=True)
         self._hearing.start()
         wait_until(lambda: "ready" in self._said)
@@ -110,9 +112,9 @@ class FailingRelay:
         """Wait until the transactions of these senders are at their steps, and have failed."""
         wait_until(lambda: all(f"there {name}" in self._said for name in names))
 
-    def wait_for_connection(self) -> None:
-        """Wait until a connection has failed as it was ordered."""
-        wait_until(lambda: "there -" in self._said)
+    def wait_for_connection(self, step: str) -> None:
+        """Wait until a connection has failed at this step, as it was ordered."""
+        wait_until(lambda: f"there {step}" in self._said)
 
     def messages(self) -> dict[str, list[bytes]]:
         """All that it has ever kept, without our Received field: by the names of their senders."""

@@ -1,7 +1,7 @@
 """The relay that fails, as a program: `python -m tests.support.failing_relay_program PORT FOLDER`.
 
 failing_relay.py says what it does. Orders come in by standard input, a line each, and are answered with `done` and the
-order. `there` and the sender's name are said where a transaction fails, or a dash before there is one.
+order. `there` and the sender's name are said where a transaction fails, or the step before there is one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Connection:
         self._relay = relay
         self._reader = reader
         self._writer = writer
-        self._name = "-"
+        self._name = ""
         self._step, self._fault = relay.order
         self._chunks = b""
 
@@ -99,7 +99,7 @@ class _Connection:
 
     def _begin(self, line: bytes) -> None:
         sender = _SENDER.match(line)
-        self._name = sender["name"].decode() if sender else "-"
+        self._name = sender["name"].decode() if sender else ""
         _, self._fault, self._step = (*self._name.split("."), "", "")[:3]
         self._chunks = b""
 
@@ -123,7 +123,7 @@ class _Connection:
             self._keep(message)
         await self._answer("kept", "250 2.0.0 Message accepted for delivery")
         await self._reach("reply")
-        self._name, self._step = "-", ""
+        self._name, self._step = "", ""
 
     def _keep(self, message: bytes) -> None:
         """Have it in a file, which appears whole."""
@@ -194,7 +194,7 @@ class _Connection:
             transport.resume_reading()
 
     def _say_there(self) -> None:
-        print(f"there {self._name}", flush=True)
+        print(f"there {self._name or self._step}", flush=True)
 
 
 def _tls(folder: Path) -> ssl.SSLContext:

@@ -108,9 +108,9 @@ class Host:
         return result.output
 
     def start(self, script: str, *, output: Path) -> subprocess.Popen[bytes]:
-        """Begin what stays in the foreground."""
+        """Begin what stays in the foreground; the script ends with `exec` of it, so that it is what `end` ends."""
         with output.open("wb") as file:
-            command = self.machine.command(*_ENVIRONMENT, "bash", "-c", f"exec {script}")
+            command = self.machine.command(*_ENVIRONMENT, "bash", "-c", script)
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
     def make_certificate(self) -> None:

@@ -39,11 +39,9 @@ from tests.support.recipe import Command, Step, Text, is_as_shown, read_recipe
 
 _LOOKS = re.compile(r"(?:grep|journalctl|ss|tail) ")
 
-# The reader's shell stays in the folder that a command has left it in.
-_TYPED = """
-cd "$(cat /run/walk-folder 2>/dev/null || echo /root)"
-trap 'pwd > /run/walk-folder' EXIT
-"""
+# The reader's shell stays in the folder that a command has left it in, and begins in root's home.
+_THERE = """cd "$(cat /run/walk-folder 2>/dev/null || echo /root)"\n"""
+_TYPED = f"{_THERE}trap 'pwd > /run/walk-folder' EXIT\n"
 
 
 class StepError(AssertionError):
@@ -132,7 +130,7 @@ class Walk:
 
     def _begin(self, step: Command, sign: str) -> None:
         output = self._host.folder / f"lasting-{len(self._processes)}"
-        process = self._host.start(step.text, output=output)
+        process = self._host.start(f"{_THERE}exec {step.text}", output=output)
         self._processes.append(process)
         wait_until(lambda: process.poll() is not None or sign in output.read_text("utf-8", "replace").splitlines())
         if process.poll() is not None:

@@ -32,9 +32,10 @@ from submission.metrics.server import TokenError, read_token
 @click.command()
 @configuration
 def check(file: Path) -> None:
-    """Check the configuration and all that it points to; print the effective settings.
+    """Check the configuration and all that it points to.
 
-    Exits with 0, or with 78 if anything is wrong.
+    Prints the settings in force, defaults included, or all that is wrong. Exits with 0, or with 78 if anything is
+    wrong.
     """
     settings = load(file)
     findings = list(examine(settings, datetime.datetime.now(datetime.UTC)))

@@ -38,7 +38,7 @@ __all__ = ["diagnose", "doctor"]
 @click.command()
 @configuration
 def doctor(file: Path) -> None:
-    """Try the running installation, and say what is wrong with it.
+    """Try the running service, and say what is wrong with it.
 
     Tries every listener as a stranger and as a client would, TLS and certificates, the relay, and the files; sends no
     message. Two logins with a wrong password are among it, which count as failures of this machine and of one user.

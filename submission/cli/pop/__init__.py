@@ -13,7 +13,11 @@ from submission.cli.pop.test import test
 
 @click.group()
 def pop() -> None:
-    """Who may send for having just read mail: the table, and the logs that it follows from."""
+    """POP before SMTP: who may send for having just read mail.
+
+    A grant lets an address send as the user who has read mail from there. Grants follow from the logs of POP and IMAP
+    servers.
+    """
 
 
 for command in (list_grants, add, remove, import_table, report, test, detect):

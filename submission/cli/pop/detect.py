@@ -31,10 +31,10 @@ _STEP = 1000
 @own_patterns
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def detect(patterns: list[Pattern], files: tuple[Path, ...]) -> None:
-    """Say which servers' logins the log FILE holds, and propose `formats` for the configuration.
+    """Say which servers' logins a log holds.
 
-    Files may be compressed by gzip. Formats are printed with the number of their logins, the most frequent first. Exits
-    with 1 if there are none.
+    Proposes `formats` for the configuration. Files may be compressed by gzip. Formats are printed with the number of
+    their logins, the most frequent first. Exits with 1 if there are none.
     """
     counts: Counter[str] = Counter()
     console = Console(stderr=True)

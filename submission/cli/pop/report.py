@@ -26,9 +26,10 @@ from submission.state.grants import Reliance
     help="A table (the default), CSV or JSON, whose times are seconds since 1970, 0 for never.",
 )
 def report(file: Path, form: str) -> None:
-    """Show who has sent for having read mail, how often, by which server, and whether they have authenticated since.
+    """Show who sends by POP before SMTP, and who still needs it.
 
-    Who hasn't authenticated since their last message still needs it.
+    How often, by which server, and whether they have authenticated since. Who hasn't authenticated since their last
+    message still needs it.
     """
     with opened(file) as (table, _):
         reliances = table.reliances()

@@ -28,7 +28,10 @@ def parse_address(text: str) -> str:
 @click.command("list")
 @configuration
 def list_grants(file: Path) -> None:
-    """List all grants: address, user, protocol, server, first and last login, end, logins."""
+    """List all grants.
+
+    Columns: address; user; protocol; server; first and last login; end; number of logins.
+    """
     with opened(file) as (table, _):
         grants = sorted(table.grants(), key=lambda grant: grant.until)
     header = ("Address", "User", "Protocol", "Server", "First login", "Last login", "Until", "Logins")

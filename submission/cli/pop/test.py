@@ -50,12 +50,13 @@ own_patterns = click.option(
 @own_patterns
 @click.option("--formats", metavar="NAMES", callback=_chosen, help="Apart by commas; all unless given.")
 def test(patterns: list[Pattern], formats: list[Format]) -> None:
-    r"""Read lines of a log from standard input; print for each what follows from it.
+    r"""Say of each line of a log what follows from it.
 
-    That is `user ip proto` where a grant follows, else `-`. Files of syslog daemons (RFC 3164, ISO 8601, RFC 5424), of
-    journalctl -o json, and of servers themselves are understood. The user is printed as the server logged him, blanks
-    and quotes included, so a program finds address and protocol from the line's end; what can't be printed is
-    written as \xNN or the like. Lines whose session began on an earlier line need that line before them.
+    Lines are read from standard input. What is printed for each is `user ip proto` where a grant follows, else `-`.
+    Files of syslog daemons (RFC 3164, ISO 8601, RFC 5424), of journalctl -o json, and of servers themselves are
+    understood. The user is printed as the server logged him, blanks and quotes included, so a program finds address and
+    protocol from the line's end; what can't be printed is written as \xNN or the like. Lines whose session began on an
+    earlier line need that line before them.
 
     What is tried is the text alone: a running server also refuses addresses of its own and those in `deny`.
     """

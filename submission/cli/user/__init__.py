@@ -16,10 +16,11 @@ from submission.cli.user.rekeying import rekey
 
 @click.group()
 def user() -> None:
-    """Look at accounts, disable and delete them, take them from elsewhere and give them away.
+    """List, disable, delete, import and export accounts.
 
-    USER may be user@realm; without a realm it is in [auth] realm. A running server knows of a change at once. A command
-    exits with 1 where there is no such user, with 69 where the store can't be used.
+    submission-passwd makes them and sets their passwords. USER may be user@realm; without a realm it is in [auth]
+    realm. A running server knows of a change at once. A command exits with 1 where there is no such user, with 69 where
+    the store can't be used.
     """
 
 

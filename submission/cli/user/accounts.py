@@ -20,7 +20,10 @@ from submission.credentials.store import Record
 @click.command("list")
 @configuration
 def list_users(file: Path) -> None:
-    """List all users: name, state, and the mechanisms that what is kept of them serves."""
+    """List all users.
+
+    Columns: name; state; the mechanisms that what is kept of the user serves.
+    """
     with opened(file) as accounts:
         print_table(("User", "State", "Mechanisms"), (_summary(record) for record in accounts.store.records()))
 

@@ -23,9 +23,10 @@ from submission.credentials.store import Record
 
 @click.group("app-password")
 def app_password() -> None:
-    """Passwords of USER for one program or device each, which can be taken back one by one.
+    """Passwords for one program or device each.
 
-    They are good for PLAIN and LOGIN, as long as USER is enabled.
+    They can be taken back one by one, without a change of the password of USER. They are good for PLAIN and LOGIN, as
+    long as USER is enabled.
     """
 
 
@@ -67,7 +68,10 @@ def add(
 @configuration
 @user_argument
 def list_app_passwords(file: Path, name: str) -> None:
-    """List USER's app passwords: label, when made, end, last use, networks, senders."""
+    """List USER's app passwords.
+
+    Columns: label; when it was made, ends and was last used; the networks and senders that it is limited to.
+    """
     with opened(file) as accounts:
         record = accounts.record(name)
     now = time.time()
@@ -92,7 +96,10 @@ def list_app_passwords(file: Path, name: str) -> None:
 @user_argument
 @click.argument("label")
 def remove(file: Path, name: str, label: str) -> None:
-    """Take an app password back; who is logged in by it stays so until they leave."""
+    """Take an app password back.
+
+    Who is logged in by it stays so until they leave.
+    """
 
     def change(record: Record | None) -> Record:
         if record is None:

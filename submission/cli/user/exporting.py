@@ -42,10 +42,11 @@ _HEADER = ("user", "realm", "hash", "scram-sha-256", "scram-sha-1", "disabled")
 )
 @click.option("-o", "target", metavar="FILE", type=click.Path(path_type=Path), help="A new file, of mode 0600.")
 def export(*, file: Path, form: str, is_with_passwords: bool, target: Path | None) -> None:
-    """Write all accounts, with their hashes, to standard output or FILE.
+    """Export all accounts, with their hashes.
 
-    sasldb2 holds passwords in the clear and nothing else, so it wants --with-passwords and -o. Who is left out for
-    what the format can't hold is told on standard error; then the exit code is 1.
+    To standard output, or the file of -o. sasldb2 holds passwords in the clear and nothing else, so it wants
+    --with-passwords and -o. Who is left out for what the format can't hold is told on standard error; then the exit
+    code is 1.
     """
     if form == "sasldb2" and not (is_with_passwords and target):
         raise click.UsageError("--format sasldb2 needs --with-passwords and -o FILE: it holds nothing else")

@@ -48,12 +48,14 @@ class _Unreadable(click.ClickException):
 )
 @click.option("--dry-run", "is_dry", is_flag=True, help="Tell what would be taken, and change nothing.")
 @click.option("--replace", "may_replace", is_flag=True, help="Replace accounts that are there; they are left else.")
-@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable passwords: no CRAM-MD5.")
+@click.option("-n", "is_without_secret", is_flag=True, help="Keep no recoverable passwords: no CRAM-MD5 or DIGEST-MD5.")
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True))
 def import_accounts(
     *, file: Path, form: str | None, is_dry: bool, may_replace: bool, is_without_secret: bool, source: Path
 ) -> None:
-    """Take accounts from FILE, which another program kept; `-` is standard input.
+    """Take accounts from FILE, which another program kept.
+
+    `-` is standard input. The formats:
 
     \b
     sasldb2      Cyrus SASL's file

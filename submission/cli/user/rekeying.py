@@ -17,10 +17,10 @@ from submission.credentials.rekeying import rekey as rekey_store
 @click.command()
 @configuration
 def rekey(file: Path) -> None:
-    """Make a new key, seal all recoverable passwords by it, and throw the old ones away.
+    """Seal all recoverable passwords by a new key.
 
-    A running server goes on. May be interrupted and run again. Backups of the store from before need the key file from
-    before: keep them apart from each other, or make new ones.
+    The old keys are thrown away. A running server goes on. May be interrupted and run again. Backups of the store from
+    before need the key file from before: keep them apart from each other, or make new ones.
     """
     console = Console(stderr=True)
     with opened(file) as accounts, Progress(console=console, transient=True, disable=not console.is_terminal) as shown:

@@ -20,7 +20,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 
 _HASH = r"\$(?:apr1|2[abxy]|[156])\$|\{SHA\}"
 _FORMS = (
-    ("csv", re.compile(r'\ufeff?"?[A-Za-z_ ]+"?(?:,"?[A-Za-z_ ]*"?)+')),
+    ("csv", re.compile(r'\ufeff?"?[A-Za-z0-9_ -]+"?(?:,"?[A-Za-z0-9_ -]*"?)+')),
     ("passwd-file", re.compile(r"[^:\s]+:(?:[^:]*:){3,}[^:]*.*|[^:\s]+:\{(?!SHA\})[A-Za-z0-9._-]+\}.*")),
     ("htpasswd", re.compile(rf"[^:\s]+:(?:{_HASH})[^:]*")),
     ("exim", re.compile(r"[^:\s{$]+[ \t]+\S.*")),

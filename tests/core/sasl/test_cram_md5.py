@@ -1,4 +1,5 @@
 import hmac
+import itertools
 
 import pytest
 from hypothesis import given
@@ -36,11 +37,11 @@ def test_another_answer_of_the_store_is_bad_credentials(answer: bytes | bool | N
 @given(st.binary(min_size=1, max_size=32))
 def test_no_constant_key_logs_an_unknown_name_in(nonce: bytes) -> None:
     """Whoever reads this source knows the key that stands in for a missing secret, and can answer with it."""
-    for key in (b"", b"nobody's secret"):
+    for key, answer in itertools.product((b"", b"nobody's secret"), (None, b"")):
         mechanism = challenged(nonce)
         digest = hmac.new(key, b"<" + nonce + b">", "md5").hexdigest().encode()
         mechanism.respond(b"nobody " + digest)
-        assert mechanism.resolve(None) == Failure(BAD_CREDENTIALS, "nobody")
+        assert mechanism.resolve(answer) == Failure(BAD_CREDENTIALS, "nobody")
 
 
 def test_a_digest_is_good_for_its_own_challenge_only() -> None:

@@ -46,3 +46,7 @@ def test_a_password_has_to_be_text(password: bytes) -> None:
     mechanism = LoginMechanism(Channel(b""))
     mechanism.start(b"alice")
     assert mechanism.respond(password) == Failure(MALFORMED, "alice")
+
+
+def test_an_answer_counts_for_nothing_before_a_question() -> None:
+    assert LoginMechanism(Channel(b"")).resolve(True) == Failure(MALFORMED)
