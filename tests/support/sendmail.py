@@ -53,7 +53,8 @@ _TRACE = re.compile(
 # See the module's docstring; with this name libc takes the host's for an address.
 SET_UP = """
 hostname 127.0.0.1 &&
-echo 'hosts: files' > nsswitch.conf && { [ ! -e /etc/nsswitch.conf ] || mount --bind nsswitch.conf /etc/nsswitch.conf; } &&
+echo 'hosts: files' > nsswitch.conf &&
+{ [ ! -e /etc/nsswitch.conf ] || mount --bind nsswitch.conf /etc/nsswitch.conf; } &&
 exec "$@"
 """
 
