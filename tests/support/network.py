@@ -25,9 +25,9 @@ def free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in socks]
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(is_so: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Wait for what another program does and doesn't tell. TimeoutError where it never does."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not is_so():
         if time.monotonic() > end:
             raise TimeoutError("what was waited for did not happen")

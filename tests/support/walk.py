@@ -132,7 +132,10 @@ class Walk:
         output = self._host.folder / f"lasting-{len(self._processes)}"
         process = self._host.start(f"{_THERE}exec {step.text}", output=output)
         self._processes.append(process)
-        wait_until(lambda: process.poll() is not None or sign in output.read_text("utf-8", "replace").splitlines())
+        wait_until(
+            lambda: process.poll() is not None or sign in output.read_text("utf-8", "replace").splitlines(),
+            patience=3 * PATIENCE,  # as much as a command has that ends
+        )
         if process.poll() is not None:
             raise StepError(f"{self._describe(step)}\nended at once, and printed:\n{output.read_text()}")
 
