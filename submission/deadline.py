@@ -35,7 +35,11 @@ class Deadline:
         self._when = None
 
     def close(self) -> None:
-        """Give the timer back to the loop; afterwards the object is not used."""
+        """Give the timer back to the loop, and forget whom to call: nothing happens any more, whatever is set.
+
+        Whose method that is, and its deadline, would else keep each other until the collector comes, buffers included.
+        """
+        self._on_expiry = _do_nothing
         self._when = None
         if self._handle is not None:
             self._handle.cancel()
@@ -50,3 +54,7 @@ class Deadline:
             return
         self._when = None
         self._on_expiry()
+
+
+def _do_nothing() -> None:
+    """In place of what was to be called."""

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 
 from submission.deadline import Deadline
 
@@ -122,3 +124,27 @@ async def test_a_time_that_moves_with_every_command_makes_no_timer_each() -> Non
         deadline.clear()
     deadline.close()
     assert made == 1
+
+
+async def test_once_closed_it_keeps_nobody() -> None:
+    """Regression: a client's stream and its deadline kept each other, and all that the client had sent."""
+
+    class Owner:
+        def __init__(self) -> None:
+            self.deadline = Deadline(asyncio.get_running_loop(), self.expire)
+
+        def expire(self) -> None:
+            raise AssertionError
+
+    gc.disable()
+    try:
+        owner = Owner()
+        deadline, trace = owner.deadline, weakref.ref(owner)
+        deadline.set(60.0)
+        deadline.close()
+        del owner
+        assert trace() is None
+        deadline.set(0.0)
+        await elapse(0.01)
+    finally:
+        gc.enable()

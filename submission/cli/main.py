@@ -1,25 +1,33 @@
-"""The command `submission`: a group of commands, each in a file of its own."""
+"""The command `submission`: a group of commands, each in a file of its own, which is loaded when it is typed.
+
+What all of them need together takes a second to load.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import typing
 
 import click
 
-from submission.cli.check import check
-from submission.cli.client_config import client_config
-from submission.cli.demo import demo
-from submission.cli.doctor import doctor
-from submission.cli.install_units import install_units
-from submission.cli.limits import limits
-from submission.cli.penalties import penalties
-from submission.cli.pop import pop
-from submission.cli.reload import reload
-from submission.cli.serve import serve
-from submission.cli.status import status
-from submission.cli.user import user
 from submission.config import ConfigError
+
+NAMES = (
+    "check",
+    "client-config",
+    "demo",
+    "doctor",
+    "install-units",
+    "limits",
+    "penalties",
+    "pop",
+    "reload",
+    "serve",
+    "status",
+    "user",
+)
+"""Of the commands; one has the name of its file."""
 
 
 class _Misconfigured(click.ClickException):
@@ -32,7 +40,16 @@ class _Misconfigured(click.ClickException):
 
 
 class _Commands(click.Group):
-    """The one place where a faulty configuration becomes an exit code."""
+    """The one place where a faulty configuration becomes an exit code, and where commands are found."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it by its name
+        return list(NAMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+        if cmd_name not in NAMES:
+            return None
+        word = cmd_name.replace("-", "_")
+        return typing.cast("click.Command", getattr(importlib.import_module(f"submission.cli.{word}"), word))
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -45,20 +62,6 @@ class _Commands(click.Group):
 @click.version_option(package_name="submission-proxy", prog_name="submission")
 def commands() -> None:
     """An SMTP AUTH submission proxy in front of a sendmail that it leaves untouched."""
-
-
-commands.add_command(check)
-commands.add_command(client_config)
-commands.add_command(demo)
-commands.add_command(doctor)
-commands.add_command(install_units)
-commands.add_command(limits)
-commands.add_command(penalties)
-commands.add_command(pop)
-commands.add_command(reload)
-commands.add_command(serve)
-commands.add_command(status)
-commands.add_command(user)
 
 
 def main() -> None:

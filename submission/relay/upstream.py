@@ -97,7 +97,7 @@ class Upstream:
         elif self._connection is not None and self._error is None:
             self._connection.pipe.on_loss = None
             self._pool.keep(self._connection)
-            self._error = RelayError("closed")
+            self._error = RelayLostError("closed")
 
     def abort(self, reason: str) -> None:
         """Drop the connection: a message under way is thrown away by the relay, and whoever waits gets the error."""

@@ -240,7 +240,11 @@ class ClientStream:
             self._waiter.set_exception(error)
 
     def close(self) -> None:
-        """Send what was written, as far as the client takes it in a moment, and close (closing.py)."""
+        """Send what was written, as far as the client takes it in a moment, and close (closing.py).
+
+        What the client has sent ahead is dropped: nobody reads it any more.
+        """
+        self._input.clear()
         if self.is_lost:
             self._deadline.close()  # a wait that was refused had set it
         if self.is_lost or self._is_closing:

@@ -13,7 +13,8 @@ from typing import TypeVar
 import pytest
 
 from submission.config import load
-from submission.core.addresses import Login
+from submission.core import replies
+from submission.core.addresses import Login, Mailbox
 from submission.core.grants import Grant
 from submission.core.transaction import Identity, Via
 from submission.smtp import admission
@@ -67,6 +68,14 @@ async def test_who_has_read_mail_may_as_himself(tmp_path: Path, table: GrantTabl
     assert admissions.recall("192.0.2.50") == Identity(Via.POP, JOE)
     assert await admissions.identify("192.0.2.51") is None
     assert await admissions.identify("") is None
+
+
+def test_to_whom_is_the_lists_word_where_there_are_any(tmp_path: Path, table: GrantTable) -> None:
+    admissions, anybody = opened(tmp_path, table, 'relay_domains = ["example.org"]\n'), Identity(Via.RELAY, None)
+    inside, outside = (Mailbox(b"bob@" + domain, b"bob", domain) for domain in (b"example.org", b"remote.example"))
+    assert admissions.refuse_recipient(anybody, inside) is None
+    assert admissions.refuse_recipient(anybody, outside) is replies.RELAYING_DENIED
+    assert Admissions().refuse_recipient(anybody, outside) is None
 
 
 async def test_static_hosts_by_name_count_once_their_addresses_are_known(

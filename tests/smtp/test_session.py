@@ -18,6 +18,7 @@ from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.session import COMMANDS_AT_A_TIME, Session
 from submission.smtp.sessions import Sessions
+from submission.smtp.stream import ClientStream
 from tests.support.noting_relay import Relay, running, until
 from tests.support.submitting import ALICE, keep_login
 
@@ -79,7 +80,7 @@ async def test_a_session_is_freed_at_its_end_and_needs_no_collector(tmp_path: Pa
             assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"220 ")
             writer.close()
             async with asyncio.timeout(10):
-                await until(lambda: not any(isinstance(each, Session) for each in gc.get_objects()))
+                await until(lambda: not any(isinstance(each, (Session, ClientStream)) for each in gc.get_objects()))
             await listener.stop()
     finally:
         gc.enable()

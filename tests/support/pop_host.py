@@ -38,12 +38,12 @@ esac
 
 
 @contextmanager
-def pop_host(there: Host, rules: str, daemon: str, settings: str = "") -> Iterator[None]:
+def pop_host(there: Host, rules: str, daemon: str) -> Iterator[None]:
     """Lay it out and start it, but for what the old system has besides: its files, and its daemon of that name."""
     programs.require("swaks", "curl")
     there.run(f"ip address add {STRANGER}/24 dev host", from_client=True)
     there.machine.add_user(USER, PASSWORD)
-    with old_sendmail(there, settings):
+    with old_sendmail(there):
         with there.path("/etc/mail/sendmail.mc").open("a") as source:
             source.write(rules)
         with there.path("/etc/mail/access").open("a") as access:
@@ -73,10 +73,10 @@ def walk_of(there: Host, document: Path) -> Walk:
     return Walk(there, document, answers=answers, awaited=awaited)
 
 
-def reply_to_recipient(there: Host, address: str, recipient: str = ABROAD, port: int = 25) -> int:
-    """The code that a client at one of the client's machine's addresses hears for this recipient, without a login."""
+def reply_to_recipient(there: Host, address: str, recipient: str = ABROAD) -> int:
+    """The code that who comes from one of the client's machine's addresses hears for this recipient on port 25."""
     source = (address, 0)
-    with there.from_client(), smtplib.SMTP(ADDRESS, port, "pc.example.org", PATIENCE, source) as client:
+    with there.from_client(), smtplib.SMTP(ADDRESS, 25, "pc.example.org", PATIENCE, source) as client:
         client.ehlo()
         client.mail(f"{USER}@mail.example.com")
         return client.rcpt(recipient)[0]
@@ -84,7 +84,7 @@ def reply_to_recipient(there: Host, address: str, recipient: str = ABROAD, port:
 
 def see_a_grant_end(there: Host) -> None:
     """Give the stranger one, which is good for port 25, and no longer than it should be."""
-    there.do(f"submission pop add {STRANGER} eve --for 8s")
+    there.do(f"submission pop add {STRANGER} eve --for 10s")
     wait_until(lambda: reply_to_recipient(there, STRANGER) == 250)
     wait_until(lambda: reply_to_recipient(there, STRANGER) == 550)
 

@@ -7,11 +7,13 @@ It accepts mail for its users at test.example (anybody else there is unknown: 55
 the delivery mode "interactive", the one used unless told otherwise, a message lies in its file before the client has
 the 250, so that a test has nothing to wait for.
 
-Three things it wouldn't do by itself:
+Four things it wouldn't do by itself:
 
 - It wants a host name with a dot before it reads its configuration, and sleeps a minute where the machine has none.
   So it gets a UTS namespace with such a name; an address literal, for a name would be looked up.
 - Its sessions are processes that outlive it. So it also gets a PID namespace, whose end is the end of them all.
+- libc would ask a name server for a client's name, and what sendmail refuses for good it would refuse for now where
+  there is none that answers. So it gets a mount namespace with an nsswitch.conf that knows of files only.
 - Its binary belongs to a group of its own. A copy without that bit does what its user may.
 """
 
@@ -48,8 +50,13 @@ _TRACE = re.compile(
     rb"Delivered-To: (?P<recipient>.*)\nReturn-Path: <(?P<sender>.*)>\n(?:Received: .*\n(?:[ \t].*\n)*)*"
 )
 
-# Named so that libc takes it for an address; see the module's docstring.
-RENAME_HOST = 'hostname 127.0.0.1 && exec "$@"'
+# See the module's docstring; with this name libc takes the host's for an address.
+SET_UP = """
+hostname 127.0.0.1 &&
+echo 'hosts: files' > nsswitch.conf &&
+{ [ ! -e /etc/nsswitch.conf ] || mount --bind nsswitch.conf /etc/nsswitch.conf; } &&
+exec "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +230,7 @@ class Sendmail:
 def _namespaces() -> list[str]:
     """The command that what follows it runs under. What isn't root's needs a user namespace for the same."""
     as_user = [] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"]
-    return ["unshare", *as_user, "--uts", "--pid", "--fork", "--kill-child", "sh", "-c", RENAME_HOST, "sh"]
+    return ["unshare", *as_user, "--uts", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", SET_UP, "sh"]
 
 
 def _run(command: list[str], folder: Path) -> bytes:
