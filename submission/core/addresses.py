@@ -50,11 +50,12 @@ MAX_PATH = 256
 """Octets of a path with its brackets (RFC 5321 section 4.5.3.1.3)."""
 
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]"
-_LABEL = rb"[A-Za-z0-9_\x80-\xff]++(?:-++[A-Za-z0-9_\x80-\xff]++)*+"
-_LOCAL = rb'(?:%(atext)s++(?:\.%(atext)s++)*+|"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*+")' % {b"atext": _ATEXT}
-_DOMAIN = rb"(?:%(label)s(?:\.%(label)s)*+\.?|\[[A-Za-z0-9:.-]+\])" % {b"label": _LABEL}
+_LABEL = rb"[A-Za-z0-9_\x80-\xff]++(?:-++[A-Za-z0-9_\x80-\xff]++)*"
+_LOCAL = rb'(?:%(atext)s++(?:\.%(atext)s++)*|"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*")' % {b"atext": _ATEXT}
+_DOMAIN = rb"(?:%(label)s(?:\.%(label)s)*\.?|\[[A-Za-z0-9:.-]+\])" % {b"label": _LABEL}
 _MAILBOX = re.compile(rb"(?P<local>%(local)s)(?:@(?P<domain>%(domain)s))?" % {b"local": _LOCAL, b"domain": _DOMAIN})
-_PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]++|\\.|"(?:[^"\\]++|\\.)*+")*+)>(?: +(?P<rest>.*))?')
+_PATH = re.compile(rb' ?<(?P<path>(?:[^<>"\\]++|\\.|"(?:[^"\\]++|\\.)*")*)>(?: +(?P<rest>.*))?')
+"""Possessive are single characters only: Python 3.11 before 3.11.5, which Debian 12 has, takes what a group began."""
 
 
 class Mailbox(NamedTuple):
