@@ -25,7 +25,7 @@ $(PACKAGE): $(STAMP) $(wildcard contrib/*/*)
 	touch $@
 
 test: setup
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check

@@ -19,6 +19,16 @@ hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile
 hypothesis.settings.load_profile("suite")
 
 
+# Files whose few tests take long, each test or file by itself.
+_LONG = ("tests/migration/", "tests/documents/", "tests/service/test_gate.py", "tests/faults/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the long ones first, so that no process is left alone with them in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, object]]]:
     """Gives the fields of every line that this process logged since the test began."""
