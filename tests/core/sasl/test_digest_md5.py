@@ -186,6 +186,19 @@ def test_what_may_be_otherwise(change: bytes, by: bytes) -> None:
     assert asked(change, by)[1] == FetchSecret("carol")
 
 
+def test_an_authzid_is_part_of_what_is_digested() -> None:
+    nonce, cnonce = b"721b1dc4ecc470981fdaab7c46fae4c5.1795259330@mail.example.com", b"0e01c4c51a85a9d062da74cb9e636389"
+    user = hashlib.md5(b"carol:example.com:correct horse").digest()
+    key = hashlib.md5(user + b":" + nonce + b":" + cnonce + b":carol").hexdigest()
+    uri = hashlib.md5(b"AUTHENTICATE:smtp/example.com").hexdigest()
+    text = f"{key}:{nonce.decode()}:00000001:{cnonce.decode()}:auth:{uri}"
+    response = hashlib.md5(text.encode()).hexdigest().encode()
+    mechanism, _ = asked(b"15fb52627c41d99fbf3200bb8c126862", response + b',authzid="carol"')
+    assert isinstance(mechanism.resolve(b"correct horse"), Challenge)
+    mechanism, _ = asked(b"", b',authzid="carol"')
+    assert mechanism.resolve(b"correct horse") == Failure(BAD_CREDENTIALS, "carol")
+
+
 def test_nobody_acts_for_somebody_else() -> None:
     assert asked(b"", b',authzid="bob"')[1] == Failure(AUTHZID_REFUSED, "carol")
 

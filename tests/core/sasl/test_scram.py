@@ -204,6 +204,8 @@ def test_a_client_that_could_bind_does_without_where_we_did_not_offer_it() -> No
 def test_without_an_end_point_of_our_own_nobody_is_bound() -> None:
     step = machine("SCRAM-SHA-256-PLUS", Channel(b"nonce")).start(b"p=tls-server-end-point,,n=alice,r=nonce")
     assert step == Failure(BINDING_REFUSED, "alice")
+    step = machine("SCRAM-SHA-256", Channel(b"nonce")).start(b"p=tls-server-end-point,,n=alice,r=nonce")
+    assert step == Failure(BINDING_REFUSED, "alice")
 
 
 @pytest.mark.parametrize("other", [b"", hashlib.sha256(b"another certificate").digest(), END_POINT[:-1]])
