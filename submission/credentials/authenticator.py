@@ -158,14 +158,10 @@ class Authenticator:
         seen, looked = self._enabled.get(login, (None, -math.inf))
         if now - looked < LOOKED_AGAIN:
             return True
-        version = self._store.version()  # before the record is read, so that it isn't newer
+        version = self._store.version()
         if version is None or version != seen:
-            record = await self._in_thread(lambda: self._store.read(login))
-            if record is None or record.is_disabled:
-                self._enabled.pop(login, None)
-                return record is None and may_be_foreign
-        if len(self._enabled) >= REMEMBERED:
-            self._enabled.clear()
+            record = await self._in_thread(lambda: self._read(login))
+            return may_be_foreign if record is None else not record.is_disabled
         self._enabled[login] = version, now
         return True
 
@@ -245,7 +241,7 @@ class Authenticator:
 
     def _fetch_keys(self, name: str, need: Need) -> tuple[Login | None, ScramKeys]:
         login = self._login(name)
-        record = self._store.read(login) if login else None
+        record = self._read(login) if login else None
         decoy = self._decoys.keys(str(login or name), need)
         if self._store.keeps_clear:
             return clear.keys(record, need, decoy)
@@ -261,7 +257,19 @@ class Authenticator:
 
     def _record(self, name: str) -> Record | None:
         login = self._login(name)
-        return self._store.read(login) if login else None
+        return self._read(login) if login else None
+
+    def _read(self, login: Login) -> Record | None:
+        """What the store has of a login; whether that may be used need not be asked again for a second."""
+        version, now = self._store.version(), time.monotonic()  # before the record is read, so that it isn't newer
+        record = self._store.read(login)
+        if record is None or record.is_disabled:
+            self._enabled.pop(login, None)
+            return record
+        if len(self._enabled) >= REMEMBERED:
+            self._enabled.clear()
+        self._enabled[login] = version, now
+        return record
 
     def _login(self, name: str) -> Login | None:
         try:

@@ -9,14 +9,15 @@ Where the C library has no such function (musl, macOS), there is only the collec
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
-def give_back() -> None:
-    """Collect what is garbage, and return what is free (malloc_trim(3)); may block, see the module's docstring."""
-    gc.collect()
+async def give_back() -> None:
+    """Collect what is garbage, and return what is free (malloc_trim(3)); see the module's docstring."""
+    gc.collect()  # here, for what the event loop made must not be taken apart in another thread
     if _trim is not None:
-        _trim(ctypes.c_size_t(0))
+        await asyncio.to_thread(_trim, ctypes.c_size_t(0))

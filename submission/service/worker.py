@@ -222,6 +222,6 @@ async def _sweep(shared: Shared, state: State, sessions: Sessions) -> None:
             logs.failure("state-unavailable", error)
         await _look(shared.authenticator)
         if sessions.is_empty:
-            await asyncio.to_thread(give_back)
+            await give_back()
         if not shared.pool.extensions:  # it was started after us, and clients are offered less than it has
             await _ask_relay(shared.pool)

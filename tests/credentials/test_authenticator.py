@@ -513,6 +513,14 @@ async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
         await asyncio.to_thread(authenticator.suspend, CAROL)
 
 
+async def test_a_login_that_was_just_proved_is_not_looked_up_again(authenticator: Authenticator) -> None:
+    assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    await authenticator.fetch_keys("carol", Need.SCRAM_SHA_256)
+    authenticator._threads.shutdown()
+    assert await authenticator.is_enabled(ALICE)
+    assert await authenticator.is_enabled(CAROL)
+
+
 async def test_while_nothing_changed_nobody_is_asked_whether_a_login_is_usable(
     authenticator: Authenticator, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

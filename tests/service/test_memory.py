@@ -5,6 +5,7 @@ import sys
 import pytest
 
 SCRIPT = """
+import asyncio
 from pathlib import Path
 from submission.service.memory import give_back
 
@@ -18,7 +19,7 @@ blocks = [bytearray(BLOCK) for _ in range(COUNT)]
 used = blocks[::100]
 del blocks
 assert resident() > before + BLOCK * COUNT // 2
-give_back()
+asyncio.run(give_back())
 assert resident() < before + BLOCK * COUNT // 4
 assert len(used) == COUNT // 100
 """
