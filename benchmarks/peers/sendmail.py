@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.peers import Running, Site, absent
 from benchmarks.peers.cyrus import make_accounts
-from tests.support.sendmail import BINARY, CONFIGURATION, RENAME_HOST, Sendmail
+from tests.support.sendmail import BINARY, CONFIGURATION, Sendmail, namespaces
 
 
 class SendmailItself:
@@ -33,7 +33,7 @@ class SendmailItself:
 
     def version(self) -> str:
         """As it says itself, before it finds that it has no configuration, and under a host name that it likes."""
-        command = ["unshare", "--uts", "sh", "-c", RENAME_HOST, "sh", str(BINARY), "-C/dev/null", "-d0.1", "-bv"]
+        command = [*namespaces(), str(BINARY), "-C/dev/null", "-d0.1", "-bv"]
         said = subprocess.run(command, check=False, capture_output=True, text=True)
         return f"sendmail {said.stdout.partition('Version ')[2].split()[0]}"
 

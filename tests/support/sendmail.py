@@ -51,11 +51,11 @@ _TRACE = re.compile(
 )
 
 # See the module's docstring; with this name libc takes the host's for an address.
-SET_UP = """
+_SET_UP = """
 hostname 127.0.0.1 &&
-echo 'hosts: files' > nsswitch.conf &&
-{ [ ! -e /etc/nsswitch.conf ] || mount --bind nsswitch.conf /etc/nsswitch.conf; } &&
-exec "$@"
+if [ -e /etc/nsswitch.conf ]; then
+  files=$(mktemp) && echo 'hosts: files' > "$files" && mount --bind "$files" /etc/nsswitch.conf && rm "$files"
+fi && exec "$@"
 """
 
 
@@ -141,7 +141,7 @@ class Sendmail:
         daemon = [str(self.folder / "sendmail"), *logging, "-C", str(self._configuration), "-bD", "-q1h"]
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                [*_namespaces(), *daemon], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [*namespaces(), *daemon], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
             wait_until_accepting(self.port, lambda: self._process is not None and self._process.poll() is None)
@@ -220,17 +220,17 @@ class Sendmail:
         self._configuration.write_bytes(_run(["m4", f"-I{CONFIGURATION}", *arguments, str(source)], self.folder))
         self._configuration.chmod(0o644)
         # The aliases are a database, which -bi makes.
-        _run([*_namespaces(), str(self.folder / "sendmail"), "-C", str(self._configuration), "-bi"], self.folder)
+        _run([*namespaces(), str(self.folder / "sendmail"), "-C", str(self._configuration), "-bi"], self.folder)
 
     @property
     def _configuration(self) -> Path:
         return self.folder / "sendmail.cf"
 
 
-def _namespaces() -> list[str]:
+def namespaces() -> list[str]:
     """The command that what follows it runs under. What isn't root's needs a user namespace for the same."""
     as_user = [] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"]
-    return ["unshare", *as_user, "--uts", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", SET_UP, "sh"]
+    return ["unshare", *as_user, "--uts", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _SET_UP, "sh"]
 
 
 def _run(command: list[str], folder: Path) -> bytes:
