@@ -110,7 +110,11 @@ class FailingRelay:
 
     def wait_for(self, *names: str) -> None:
         """Wait until the transactions of these senders are at their steps, and have failed."""
-        wait_until(lambda: all(f"there {name}" in self._said for name in names))
+        try:
+            wait_until(lambda: all(f"there {name}" in self._said for name in names))
+        except TimeoutError:
+            missing = [name for name in names if f"there {name}" not in self._said]
+            raise TimeoutError(f"never came to their steps: {missing}") from None
 
     def wait_for_connection(self, step: str) -> None:
         """Wait until a connection has failed at this step, as it was ordered."""
