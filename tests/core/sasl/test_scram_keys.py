@@ -67,6 +67,7 @@ def test_what_is_written_is_read(keys: ScramKeys) -> None:
         NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", "W22ZaJ0SNY7soEsUEjb6gR=="),
         NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", base64.b64encode(bytes(MAX_SALT + 1)).decode()),
         NOTATION.replace("WG5d8oPm", ""),
+        NOTATION.replace("WG5d8oPm", "\u00e9G5d8oPm"),
         NOTATION.replace("wfPLwcE6", "\u00e9fPLwcE6"),
     ],
 )
@@ -84,7 +85,9 @@ def test_no_text_is_more_than_refused(text: str) -> None:
 
 def test_no_repr_shows_the_keys() -> None:
     assert repr(KEYS.stored_key)[2:10] not in repr(KEYS)
+    assert repr(KEYS.server_key)[2:10] not in repr(KEYS)
     assert "stored_key" not in repr(KEYS)
+    assert "server_key" not in repr(KEYS)
 
 
 def test_new_keys_are_as_dear_as_cyrus_takes_them() -> None:
