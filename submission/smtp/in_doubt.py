@@ -30,7 +30,7 @@ ROW = SLOTS * SLOT
 NOWHERE = -1
 
 _PREFIX = "in-doubt-"
-_LENGTH = 2  # octets in front of a note; no length, no note
+# A slot begins with a 1 where something is noted in it. Then come the values of a Note, each with a NUL behind it.
 
 
 class Note(NamedTuple):
@@ -44,14 +44,9 @@ class Note(NamedTuple):
     user: str | None
     sender: str
 
-    def encode(self) -> bytes:
-        """As it is noted. None of these holds a NUL."""
-        text = "\0".join(str(value or "") for value in self)
-        return text.encode("utf-8", "replace")[: SLOT - _LENGTH]
-
     @classmethod
     def decode(cls, octets: bytes) -> Note:
-        """What was noted; empty or 0 where it isn't what was."""
+        """Out of its slot; empty or 0 where it isn't what was noted."""
         texts = octets.decode("utf-8", "replace").split("\0")
         message, address, via, recipients, size, user, sender = (*texts, *[""] * 7)[:7]
         return cls(message, address, via, _number(recipients), _number(size), user or None, sender)
@@ -64,21 +59,23 @@ class Notes:
         self._row = row
         self._free = list(range(0, ROW, SLOT))
 
-    def note(self, note: Note) -> int:
-        """Note a message; where it stands, which is NOWHERE if there is no room."""
+    def note(
+        self, message: str, address: str, via: str, recipients: int, size: int, user: str | None, sender: bytes
+    ) -> int:
+        """Note a message, as a Note will have it; where it stands, which is NOWHERE if there is no room."""
         if not self._free:
             return NOWHERE
         place = self._free.pop()
-        octets = note.encode()
-        start, end = place + _LENGTH, place + _LENGTH + len(octets)
-        self._row[start:end] = octets
-        self._row[place:start] = len(octets).to_bytes(_LENGTH)  # last, for only now it is one
+        known = f"{message}\0{address}\0{via}\0{recipients}\0{size}\0{user or ''}\0"
+        octets = (known.encode("utf-8", "replace") + sender + b"\0")[: SLOT - 1]
+        self._row[place + 1 : place + 1 + len(octets)] = octets
+        self._row[place] = 1  # last, for only now it is one
         return place
 
     def strike(self, place: int) -> None:
         """Take back what was noted there."""
         if place != NOWHERE:
-            self._row[place : place + _LENGTH] = bytes(_LENGTH)
+            self._row[place] = 0
             self._free.append(place)
 
 
@@ -126,9 +123,8 @@ def take_left(state_dir: Path) -> list[Note]:
 
 def _read(rows: bytes) -> Iterator[Note]:
     for place in range(0, len(rows), SLOT):
-        length = int.from_bytes(rows[place : place + _LENGTH])
-        if length:
-            yield Note.decode(rows[place + _LENGTH : place + _LENGTH + length])
+        if rows[place]:
+            yield Note.decode(rows[place + 1 : place + SLOT])
 
 
 def _number(text: str) -> int:

@@ -54,9 +54,9 @@ class Trace:
 
     def note_end(self, envelope: Envelope, size: int) -> None:
         """Note a message before its end goes out: if this worker is killed then, somebody else tells the log."""
-        identity, sender = envelope.identity, str(envelope.sender)
-        note = Note(self._id, self._peer.address, identity.via.value, envelope.recipients, size, identity.user, sender)
-        self._noted = self._notes.note(note)
+        identity, count, sender = envelope.identity, envelope.recipients, envelope.sender.text
+        via, user = identity.via.value, identity.user
+        self._noted = self._notes.note(self._id, self._peer.address, via, count, size, user, sender)
 
     def log(self, outcome: Outcome, envelope: Envelope, wait: float | None = None) -> None:
         """Tell what became of a message, for whose end the relay took `wait` seconds."""
