@@ -14,7 +14,6 @@ from submission.popwatch.files import expand
 from submission.popwatch.syslog import syslog_address
 from submission.sendmail.files import find_makemap
 
-
 RUNTIME = Path("/run/submission")
 """What the unit of systemd makes at each start (contrib/systemd, RuntimeDirectory=)."""
 
