@@ -146,11 +146,11 @@ class _Output:
         self.flush = self._target.flush
 
     def _tell_lost(self, lines: int) -> str:
-        return self._form({"event": "log-lost", "lines": lines})
+        return self._form("", "log-lost", {"lines": lines})
 
     def write(self, severity: Severity, name: str, fields: Mapping[str, object]) -> None:
-        start = {"event": name} if self._target.keeps_time else {"time": _time(), "event": name}
-        self._target.write(self._form({**start, **fields}), severity)
+        moment = "" if self._target.keeps_time else _time()
+        self._target.write(self._form(moment, name, fields), severity)
 
 
 class _Foreign(logging.Handler):
@@ -180,14 +180,13 @@ def _foreign(record: logging.LogRecord) -> dict[str, object]:
     return fields | _describe(error) if error else fields
 
 
-def _logfmt(fields: Mapping[str, object]) -> str:
-    return " ".join(
-        [
-            f"{key}={value}" if type(value) in _NUMBERS else _word(key, value if type(value) is str else _text(value))
-            for key, value in fields.items()
-            if value is not None
-        ]
-    )
+def _logfmt(moment: str, name: str, fields: Mapping[str, object]) -> str:
+    words = [
+        f"{key}={value}" if type(value) in _NUMBERS else _word(key, value if type(value) is str else _text(value))
+        for key, value in fields.items()
+        if value is not None
+    ]
+    return " ".join([f"time={moment} event={name}" if moment else f"event={name}", *words])
 
 
 @functools.lru_cache(maxsize=256)  # a client's values come line after line
@@ -195,11 +194,14 @@ def _word(key: str, text: str) -> str:
     text = _cut(text)
     if key not in _QUOTED_KEYS and _BARE.fullmatch(text):
         return f"{key}={text}"
-    return f'{key}="{_ESCAPED.sub(_escape, text)}"'
+    if not (text.isascii() and text.isprintable()) or '"' in text or "\\" in text:
+        text = _ESCAPED.sub(_escape, text)
+    return f'{key}="{text}"'
 
 
-def _json(fields: Mapping[str, object]) -> str:
-    line = json.dumps({key: _plain(value) for key, value in fields.items() if value is not None})
+def _json(moment: str, name: str, fields: Mapping[str, object]) -> str:
+    start = {"time": moment, "event": name} if moment else {"event": name}
+    line = json.dumps(start | {key: _plain(value) for key, value in fields.items() if value is not None})
     return line.replace("\x7f", "\\u007f")  # the one control character that json.dumps lets through
 
 
