@@ -14,6 +14,7 @@ MAX_LOGIN = 255
 """Octets in each half of a login."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NO_XCHAR = re.compile(rb"[^!-*,-<>-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,4 @@ def _is_plain_text(octets: bytes) -> bool:
 
 def encode_xtext(text: str) -> bytes:
     """`text` as xtext (RFC 3461 section 4), such as the value of MAIL's AUTH= (RFC 4954 section 5)."""
-    return b"".join(
-        b"+%02X" % octet if octet in b"+=" or not 33 <= octet <= 126 else bytes((octet,)) for octet in text.encode()
-    )
+    return _NO_XCHAR.sub(lambda match: b"+%02X" % match[0][0], text.encode())

@@ -82,5 +82,5 @@ def declared_size(parameters: Parameters) -> int:
 def encode(parameters: Parameters) -> bytes:
     """The parameters for a command to the relay, each with a blank before it."""
     return b"".join(
-        b" " + keyword if value is None else b" " + keyword + b"=" + value for keyword, value in parameters.items()
+        [b" " + keyword if value is None else b" " + keyword + b"=" + value for keyword, value in parameters.items()]
     )

@@ -11,6 +11,7 @@ text, nothing that the peer sent unquoted.
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import datetime
 from typing import NamedTuple
@@ -42,6 +43,7 @@ class Reply(NamedTuple):
         """Whether it is a 2xx."""
         return 200 <= self.code < 300
 
+    @functools.lru_cache(maxsize=256)  # noqa: B019 - a reply is a value, and the relay's come again and again
     def with_status(self) -> Reply:
         """The same with an enhanced status code on every line, as who was offered them expects (RFC 2034 section 4).
 
