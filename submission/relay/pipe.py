@@ -108,9 +108,10 @@ class Pipe(SMTPProtocol):
             self._raise_if_lost()
 
     def finish_body(self, octets: bytes, timeout: float, future: asyncio.Future[Reply]) -> None:
-        """Write what completes the body; `future` gets the reply or RelayLostError."""
+        """Write what completes the body, at once; `future` gets the reply or RelayLostError."""
         self._owes_body = False
         self.send(octets, timeout, future)
+        self._flush()
 
     def abort(self, reason: str) -> None:
         """Drop the connection at once; whatever is under way raises RelayLostError."""
