@@ -99,6 +99,11 @@ def test_to_whom_anybody_may_write(recipient: bytes, reply: replies.Reply | None
         assert BACKUP.refuse_recipient(identity, mailbox) is None
 
 
+def test_lists_do_not_change() -> None:
+    with pytest.raises(AttributeError):
+        CLOSED.relay_domains = frozenset({"example.org"})  # type: ignore[misc]
+
+
 def test_without_relay_domains_nobody_is_relayed_to() -> None:
     recipient = Mailbox(b"bob@example.org", b"bob", b"example.org")
     assert CLOSED.refuse_recipient(Identity(Via.RELAY, None), recipient) is replies.RELAYING_DENIED

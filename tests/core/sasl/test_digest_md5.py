@@ -1,5 +1,6 @@
 import copy
 import hashlib
+import hmac
 import re
 from typing import ClassVar
 
@@ -95,6 +96,13 @@ def test_no_constant_secret_logs_an_unknown_name_in(constant: str) -> None:
     if constant:
         assert isinstance(copy.copy(mechanism).resolve(constant.encode()), Challenge)  # it is the right answer to that
     assert mechanism.resolve(None) == Failure(BAD_CREDENTIALS, "nobody")
+
+
+@pytest.mark.parametrize("answer", [b"", None, True])
+def test_without_a_secret_no_response_is_right(answer: bytes | bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    mechanism, _ = asked()
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: True)
+    assert mechanism.resolve(answer) == Failure(BAD_CREDENTIALS, "carol")
 
 
 @pytest.mark.parametrize("last", [b"x", b"\0", CURL])
@@ -224,6 +232,13 @@ def test_a_realm_is_quoted() -> None:
     said = parse(step.data)
     assert said is not None
     assert said[b"realm"] == rb'a"b\c'
+
+
+def test_how_long_a_message_is_and_how_many_directives_it_has_at_most() -> None:
+    assert parse(b"x=" + b"y" * 4094) == {b"x": b"y" * 4094}
+    assert parse(b"x=" + b"y" * 4095) is None
+    assert len(parse(b",".join(b"x%d=y" % number for number in range(32))) or {}) == 32
+    assert parse(b",".join(b"x%d=y" % number for number in range(33))) is None
 
 
 @given(st.dictionaries(st.from_regex(rb"[a-z][a-z-]{0,9}", fullmatch=True), st.binary(max_size=20), max_size=20))
