@@ -60,6 +60,13 @@ async def test_nobody_may_where_nothing_is_set(table: GrantTable) -> None:
         assert admissions.recall("192.0.2.50") is None
 
 
+async def test_nothing_is_noted_where_there_is_no_table() -> None:
+    admissions = Admissions()
+    admissions.note_message(Identity(Via.POP, JOE))
+    admissions.note_authentication(JOE)
+    await admissions.settle()
+
+
 async def test_nobody_may_where_it_is_not_enabled_whatever_is_set(tmp_path: Path, table: GrantTable) -> None:
     admissions = opened(tmp_path, table, 'static = ["192.0.2.0/24"]\nrelay_domains = ["example.org"]\n', "false")
     table.record([grant()])
@@ -152,6 +159,7 @@ async def test_what_retires_it_is_noted(tmp_path: Path, table: GrantTable) -> No
     await admissions.settle()
     (reliance,) = table.reliances()
     assert reliance.authenticated > 0
+    assert not admissions._noting  # or it would grow with every message
 
 
 class Slow(SqliteState):
@@ -212,10 +220,12 @@ async def test_a_disabled_account_has_no_grant_but_what_its_address_has_anyway(
     tmp_path: Path, table: GrantTable
 ) -> None:
     async def is_enabled(login: Login) -> bool:
+        assert isinstance(login, Login)  # who has none is not asked about
         return login != JOE
 
     opened(tmp_path, table, 'static = ["192.0.2.51"]\n')
     admissions = open_admissions(load(tmp_path / "submission.toml"), table, is_enabled)
+    assert await admissions.identify("192.0.2.51") == Identity(Via.STATIC, None)
     eve = Login("eve", "example.com")
     table.record([grant(), grant("192.0.2.51"), replace(grant("192.0.2.52"), user=str(eve))])
     assert await admissions.identify("192.0.2.50") is None
