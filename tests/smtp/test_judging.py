@@ -111,6 +111,8 @@ def test_who_needs_a_from(header: bytes) -> None:
     for identity, is_refused in ((ALICE, True), (POP, True), (STATIC, True), (RELAY, False)):
         fault, _ = result({"missing_from": "refuse"}, identity, header, b"\r\nbody\r\n")
         assert fault == (replies.BAD_FROM if is_refused else None)
+        good = b"From: alice@example.com\r\n\r\nbody\r\n"
+        assert result({"missing_from": "refuse"}, identity, good) == (None, TRACE + good)
     assert result(OWN, ALICE, header, b"\r\nbody\r\n") == (replies.BAD_FROM, b"")
     assert result({}, ALICE, header, b"\r\nbody\r\n") == (None, TRACE + header + b"\r\nbody\r\n")
 
