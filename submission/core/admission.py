@@ -91,4 +91,4 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def _is_in(address: IPv4Address | IPv6Address, networks: Iterable[Network]) -> bool:
-    return any(address.version == network.version and address in network for network in networks)
+    return any(address in network for network in networks)

@@ -136,5 +136,5 @@ def find_admission(settings: Settings) -> Admission:
 
 
 def _addresses(name: str) -> frozenset[Network]:
-    found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
-    return frozenset(ip_network(ip_address(each)) for each in found)
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return frozenset(ip_network(ip_address(entry[4][0])) for entry in found)

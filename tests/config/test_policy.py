@@ -42,6 +42,14 @@ def test_the_lines_of_a_user_add_up_and_case_does_not_matter(tmp_path: Path) -> 
     assert all(rules.find_foreign(Login("ALICE", "example.com"), [address]) is None for address in foreign)
 
 
+@pytest.mark.parametrize("rule", ["any", "realm", "own"])
+def test_the_rules_about_names(rule: str, tmp_path: Path) -> None:
+    rules = read(tmp_path, f'[policy]\nsender = "{rule}"\n').policy.sender_rules("example.com")
+    assert (rules.envelope, rules.from_field, rules.is_enforced) == (rule, "any", True)
+    rules = read(tmp_path, f'[policy]\nfrom_header = "{rule}"\n').policy.sender_rules("example.com")
+    assert (rules.envelope, rules.from_field, rules.is_enforced) == ("any", rule, True)
+
+
 @pytest.mark.parametrize(
     ("lines", "key"),
     [

@@ -46,6 +46,7 @@ def test_static_networks(address: str, identity: Identity | None) -> None:
 
 
 def test_a_grant_makes_the_mail_its_user_s() -> None:
+    assert CLOSED.identify("192.0.2.1", grant("192.0.2.1")) == Identity(Via.POP, ALICE)
     assert OPEN.identify("192.0.2.1", grant("192.0.2.1")) == Identity(Via.POP, ALICE)
     assert OPEN.identify("192.168.3.4", grant("192.168.3.4", "alice")) == Identity(Via.POP, ALICE)
 
@@ -57,6 +58,7 @@ def test_a_grant_that_should_not_be_there_is_worth_nothing(address: str) -> None
 
 
 def test_any_other_address_may_have_one() -> None:
+    assert CLOSED.may_have_grant("192.0.2.1")
     assert OPEN.may_have_grant("192.0.2.1")
     assert OPEN.may_have_grant("::ffff:192.168.3.4")
     assert not OPEN.may_have_grant("::ffff:10.9.0.1")
@@ -95,6 +97,16 @@ def test_to_whom_anybody_may_write(recipient: bytes, reply: replies.Reply | None
     assert BACKUP.refuse_recipient(Identity(Via.RELAY, None), mailbox) is reply
     for identity in (Identity(Via.AUTH, ALICE), Identity(Via.POP, ALICE), Identity(Via.STATIC, None)):
         assert BACKUP.refuse_recipient(identity, mailbox) is None
+
+
+def test_lists_do_not_change() -> None:
+    with pytest.raises(AttributeError):
+        CLOSED.relay_domains = frozenset({"example.org"})  # type: ignore[misc]
+
+
+def test_without_relay_domains_nobody_is_relayed_to() -> None:
+    recipient = Mailbox(b"bob@example.org", b"bob", b"example.org")
+    assert CLOSED.refuse_recipient(Identity(Via.RELAY, None), recipient) is replies.RELAYING_DENIED
 
 
 @given(st.binary(min_size=1, max_size=30), st.binary(min_size=1, max_size=30))

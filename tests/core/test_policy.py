@@ -50,6 +50,11 @@ def test_unless_told_every_name_may_be_sent_in_and_what_is_refused_is_refused() 
     assert SenderRules().is_enforced
 
 
+def test_rules_do_not_change() -> None:
+    with pytest.raises(AttributeError):
+        SenderRules("own").envelope = "any"  # type: ignore[misc]
+
+
 def test_the_rule_for_from_is_another_than_that_for_the_envelope() -> None:
     rules = SenderRules("own", "realm")
     assert not rules.allows_sender(ALICE, mailbox(b"bob@example.com"))

@@ -108,6 +108,10 @@ def test_nobody_in_particular_has_no_name() -> None:
     assert Identity(Via.STATIC, None).user is None
 
 
+def test_unless_told_an_identity_may_name_every_sender() -> None:
+    assert ALICE.senders == ()
+
+
 def test_an_identity_does_not_change() -> None:
     with pytest.raises(AttributeError):
         ALICE.login = Login("mallory", "example.com")  # type: ignore[misc]

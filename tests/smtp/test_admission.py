@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,15 +17,17 @@ import pytest
 from submission.config import load
 from submission.core import replies
 from submission.core.addresses import Login, Mailbox
+from submission.core.admission import Admission
 from submission.core.grants import Grant
 from submission.core.transaction import Identity, Via
 from submission.smtp import admission
 from submission.smtp.admission import Admissions, open_admissions
-from submission.state import Transaction
+from submission.state import StateUnavailableError, Transaction
 from submission.state.grants import GrantTable
 from submission.state.sqlite import SqliteState
 
 T = TypeVar("T")
+OPEN = Admission("example.com", static=(ip_network("0.0.0.0/0"),))
 JOE = Login("joe", "example.com")
 
 
@@ -50,8 +54,17 @@ def grant(address: str = "192.0.2.50") -> Grant:
 
 async def test_nobody_may_where_nothing_is_set(table: GrantTable) -> None:
     table.record([grant()])
-    assert await Admissions().identify("192.0.2.50") is None
-    assert Admissions().recall("192.0.2.50") is None
+    for admissions in (Admissions(), Admissions(OPEN), Admissions(None, table, ["localhost"])):
+        await admissions.look_up()
+        assert await admissions.identify("192.0.2.50") is None
+        assert admissions.recall("192.0.2.50") is None
+
+
+async def test_nothing_is_noted_where_there_is_no_table() -> None:
+    admissions = Admissions()
+    admissions.note_message(Identity(Via.POP, JOE))
+    admissions.note_authentication(JOE)
+    await admissions.settle()
 
 
 async def test_nobody_may_where_it_is_not_enabled_whatever_is_set(tmp_path: Path, table: GrantTable) -> None:
@@ -86,11 +99,37 @@ async def test_static_hosts_by_name_count_once_their_addresses_are_known(
     await admissions.look_up()
     assert await admissions.identify("127.0.0.1") == Identity(Via.STATIC, None)
     assert await admissions.identify("192.0.2.1") == Identity(Via.STATIC, None)
-    assert [event["host"] for event in logged() if event["event"] == "static-unknown"] == ["no-such-host.invalid"]
+    (unknown,) = (event for event in logged() if event["event"] == "static-unknown")
+    assert unknown["host"] == "no-such-host.invalid"
+    assert not str(unknown["reason"]).startswith("[")  # the words for it, without the number
+
+
+async def test_static_hosts_are_looked_up_when_it_is_time(
+    tmp_path: Path, table: GrantTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admissions = opened(tmp_path, table, 'static = ["printer.example"]\n')
+    asked = []
+
+    def resolve(name: str, *_: object, **__: object) -> list[object]:
+        asked.append(name)
+        return [(0, 0, 0, "", ("fe80::1%1", 0, 0, 1)), (0, 0, 0, "", ("192.0.2.9", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    for _ in range(3):
+        await admissions.look_up()
+    assert asked == ["printer.example"]
+    for address in ("fe80::1%1", "fe80::1", "192.0.2.9"):
+        assert await admissions.identify(address) == Identity(Via.STATIC, None)
+    assert await admissions.identify("fe80::2%1") is None
+    monkeypatch.setattr(admission, "LOOKUP", -1.0)
+    admissions._due = 0.0
+    for _ in range(3):
+        await admissions.look_up()
+    assert asked == ["printer.example"] * 4
 
 
 async def test_what_a_name_meant_stays_while_it_cannot_be_found(
-    tmp_path: Path, table: GrantTable, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, table: GrantTable, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[dict[str, object]]]
 ) -> None:
     admissions = opened(tmp_path, table, 'static = ["localhost"]\n')
     await admissions.look_up()
@@ -103,6 +142,7 @@ async def test_what_a_name_meant_stays_while_it_cannot_be_found(
     admissions._due = 0.0
     await admissions.look_up()
     assert await admissions.identify("127.0.0.1") == Identity(Via.STATIC, None)
+    assert logged()[-1]["reason"] == "no name server"
 
 
 async def test_what_retires_it_is_noted(tmp_path: Path, table: GrantTable) -> None:
@@ -119,6 +159,7 @@ async def test_what_retires_it_is_noted(tmp_path: Path, table: GrantTable) -> No
     await admissions.settle()
     (reliance,) = table.reliances()
     assert reliance.authenticated > 0
+    assert not admissions._noting  # or it would grow with every message
 
 
 class Slow(SqliteState):
@@ -148,6 +189,25 @@ async def test_who_asks_does_not_wait_for_what_is_noted(tmp_path: Path, table: G
     state.close()
 
 
+class Broken(SqliteState):
+    """A state that nothing can be written to."""
+
+    def change(self, change: Callable[[Transaction], T]) -> T:
+        """Never."""
+        raise StateUnavailableError("disk is full")
+
+
+async def test_what_cannot_be_noted_is_in_the_log(
+    tmp_path: Path, logged: Callable[[], list[dict[str, object]]]
+) -> None:
+    state = Broken(tmp_path / "state.db")
+    admissions = opened(tmp_path, GrantTable(state))
+    admissions.note_message(Identity(Via.POP, JOE))
+    await admissions.settle()
+    assert [line["event"] for line in logged()] == ["state-unavailable"]
+    state.close()
+
+
 async def test_a_balancer_has_no_grant_whoever_logged_in_through_it(tmp_path: Path, table: GrantTable) -> None:
     listener = '[[listen]]\naddress = "127.0.0.1:2"\ntls = "none"\nproxy_protocol = ["192.0.2.50"]\n'
     admissions = opened(tmp_path, table, listener)
@@ -160,10 +220,12 @@ async def test_a_disabled_account_has_no_grant_but_what_its_address_has_anyway(
     tmp_path: Path, table: GrantTable
 ) -> None:
     async def is_enabled(login: Login) -> bool:
+        assert isinstance(login, Login)  # who has none is not asked about
         return login != JOE
 
     opened(tmp_path, table, 'static = ["192.0.2.51"]\n')
     admissions = open_admissions(load(tmp_path / "submission.toml"), table, is_enabled)
+    assert await admissions.identify("192.0.2.51") == Identity(Via.STATIC, None)
     eve = Login("eve", "example.com")
     table.record([grant(), grant("192.0.2.51"), replace(grant("192.0.2.52"), user=str(eve))])
     assert await admissions.identify("192.0.2.50") is None

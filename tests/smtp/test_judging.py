@@ -111,6 +111,8 @@ def test_who_needs_a_from(header: bytes) -> None:
     for identity, is_refused in ((ALICE, True), (POP, True), (STATIC, True), (RELAY, False)):
         fault, _ = result({"missing_from": "refuse"}, identity, header, b"\r\nbody\r\n")
         assert fault == (replies.BAD_FROM if is_refused else None)
+        good = b"From: alice@example.com\r\n\r\nbody\r\n"
+        assert result({"missing_from": "refuse"}, identity, good) == (None, TRACE + good)
     assert result(OWN, ALICE, header, b"\r\nbody\r\n") == (replies.BAD_FROM, b"")
     assert result({}, ALICE, header, b"\r\nbody\r\n") == (None, TRACE + header + b"\r\nbody\r\n")
 
@@ -142,6 +144,29 @@ def test_what_is_missing_is_added_to_what_a_user_sends(header: bytes, identity: 
     assert passed.endswith(header + b"\r\nbody\r\n")
     fields = passed[len(TRACE) : len(passed) - len(header + b"\r\nbody\r\n")]
     assert re.findall(r"(?m)^([^:]+): .+\r$", fields.decode()) == added.split()
+
+
+def test_a_message_id_is_ours() -> None:
+    _, passed = result({"complete_header": True}, ALICE, b"\r\n")
+    assert re.search(rb"(?m)^Message-ID: <[^@\r]+@mail\.example\.com>\r$", passed)
+
+
+@pytest.mark.parametrize("name", [b"Bcc", b"bcc ", b"RESENT-BCC"])
+def test_bcc_is_taken_out_where_that_is_asked_for_of_what_is_submitted(name: bytes) -> None:
+    message = b"To: x@y\r\n" + name + b": z@y,\r\n  w@y\r\nBccs: v@y\r\n\r\nBcc: body\r\n"
+    without = b"To: x@y\r\nBccs: v@y\r\n\r\nBcc: body\r\n"
+    for identity, passed in ((ALICE, without), (POP, without), (STATIC, without), (RELAY, message)):
+        assert result({"remove_bcc": True}, identity, message) == (None, TRACE + passed)
+    assert result({}, ALICE, message) == (None, TRACE + message)
+
+
+@pytest.mark.parametrize(("recipient", "is_rewritten"), [(b"a%b@example.com", True), (b"bob@example.com", False)])
+def test_recipients_that_sendmail_might_rewrite_are_refused_unless_they_are_asked_for(
+    recipient: bytes, is_rewritten: bool
+) -> None:
+    refused = judge().refuse_recipient(mailbox(recipient))
+    assert refused is (replies.REWRITTEN_RECIPIENT if is_rewritten else None)
+    assert judge({"rewritten_recipients": True}).refuse_recipient(mailbox(recipient)) is None
 
 
 def test_the_body_is_not_held() -> None:

@@ -47,11 +47,11 @@ class CramMd5Mechanism:
 
     def respond(self, data: bytes) -> Step:
         """Take name and digest apart, and ask the store for the password."""
-        user, blank, digest = data.rpartition(b" ")
+        user, _, digest = data.rpartition(b" ")
         name = decode_name(user)
         if name is None:
             return Failure(MALFORMED)
-        if not blank or not _DIGEST.fullmatch(digest):
+        if not _DIGEST.fullmatch(digest):
             return Failure(MALFORMED, name)
         self._name, self._digest = name, digest
         return FetchSecret(name)

@@ -44,6 +44,14 @@ def test_no_constant_key_logs_an_unknown_name_in(nonce: bytes) -> None:
         assert mechanism.resolve(answer) == Failure(BAD_CREDENTIALS, "nobody")
 
 
+@pytest.mark.parametrize("answer", [b"", None, True])
+def test_without_a_secret_no_digest_is_right(answer: bytes | bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    mechanism = challenged()
+    mechanism.respond(b"tim " + DIGEST)
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: True)
+    assert mechanism.resolve(answer) == Failure(BAD_CREDENTIALS, "tim")
+
+
 def test_a_digest_is_good_for_its_own_challenge_only() -> None:
     mechanism = challenged(b"another." + NONCE)
     mechanism.respond(b"tim " + DIGEST)

@@ -1,5 +1,6 @@
 import copy
 import hashlib
+import hmac
 import re
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ CURL = (
     b"response=15fb52627c41d99fbf3200bb8c126862,qop=auth"
 )
 """What curl 7.88.1 answered for carol, whose password is "correct horse"."""
+RESPONSE = b"15fb52627c41d99fbf3200bb8c126862"
 
 
 class DigestMd5OfImap(DigestMd5Mechanism):
@@ -51,14 +53,15 @@ def test_example_of_rfc_2831() -> None:
     assert mechanism.respond(b"") == Success("chris")
 
 
-def asked(change: bytes = b"", by: bytes = b"") -> tuple[DigestMd5Mechanism, Step]:
+def asked(change: bytes = b"", by: bytes = b"", response: bytes = RESPONSE) -> tuple[DigestMd5Mechanism, Step]:
     """A machine that got curl's response, with a change, and what it did."""
     mechanism = DigestMd5Mechanism(
         Channel(b"721b1dc4ecc470981fdaab7c46fae4c5.1795259330@mail.example.com", "example.com")
     )
     mechanism.start(None)
     assert change in CURL
-    return mechanism, mechanism.respond(CURL.replace(change, by) if change else CURL + by)
+    said = CURL.replace(change, by) if change else CURL + by
+    return mechanism, mechanism.respond(said.replace(RESPONSE, response))
 
 
 def test_what_curl_answers() -> None:
@@ -93,6 +96,13 @@ def test_no_constant_secret_logs_an_unknown_name_in(constant: str) -> None:
     if constant:
         assert isinstance(copy.copy(mechanism).resolve(constant.encode()), Challenge)  # it is the right answer to that
     assert mechanism.resolve(None) == Failure(BAD_CREDENTIALS, "nobody")
+
+
+@pytest.mark.parametrize("answer", [b"", None, True])
+def test_without_a_secret_no_response_is_right(answer: bytes | bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    mechanism, _ = asked()
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: True)
+    assert mechanism.resolve(answer) == Failure(BAD_CREDENTIALS, "carol")
 
 
 @pytest.mark.parametrize("last", [b"x", b"\0", CURL])
@@ -186,16 +196,23 @@ def test_what_may_be_otherwise(change: bytes, by: bytes) -> None:
     assert asked(change, by)[1] == FetchSecret("carol")
 
 
-def test_an_authzid_is_part_of_what_is_digested() -> None:
+@pytest.mark.parametrize(
+    ("change", "by", "user", "rest"),
+    [
+        (b"", b',authzid="carol"', b"carol:example.com:correct horse", b":carol"),
+        (b'realm="example.com",', b"", b"carol::correct horse", b""),  # RFC 2831 section 2.1.2: the default is ""
+        (b'realm="example.com"', b'realm=""', b"carol::correct horse", b""),
+    ],
+)
+def test_authzid_and_realm_are_part_of_what_is_digested(change: bytes, by: bytes, user: bytes, rest: bytes) -> None:
     nonce, cnonce = b"721b1dc4ecc470981fdaab7c46fae4c5.1795259330@mail.example.com", b"0e01c4c51a85a9d062da74cb9e636389"
-    user = hashlib.md5(b"carol:example.com:correct horse").digest()
-    key = hashlib.md5(user + b":" + nonce + b":" + cnonce + b":carol").hexdigest()
+    key = hashlib.md5(b":".join((hashlib.md5(user).digest(), nonce, cnonce)) + rest).hexdigest()
     uri = hashlib.md5(b"AUTHENTICATE:smtp/example.com").hexdigest()
     text = f"{key}:{nonce.decode()}:00000001:{cnonce.decode()}:auth:{uri}"
     response = hashlib.md5(text.encode()).hexdigest().encode()
-    mechanism, _ = asked(b"15fb52627c41d99fbf3200bb8c126862", response + b',authzid="carol"')
+    mechanism, _ = asked(change, by, response)
     assert isinstance(mechanism.resolve(b"correct horse"), Challenge)
-    mechanism, _ = asked(b"", b',authzid="carol"')
+    mechanism, _ = asked(change, by)
     assert mechanism.resolve(b"correct horse") == Failure(BAD_CREDENTIALS, "carol")
 
 
@@ -215,6 +232,13 @@ def test_a_realm_is_quoted() -> None:
     said = parse(step.data)
     assert said is not None
     assert said[b"realm"] == rb'a"b\c'
+
+
+def test_how_long_a_message_is_and_how_many_directives_it_has_at_most() -> None:
+    assert parse(b"x=" + b"y" * 4094) == {b"x": b"y" * 4094}
+    assert parse(b"x=" + b"y" * 4095) is None
+    assert len(parse(b",".join(b"x%d=y" % number for number in range(32))) or {}) == 32
+    assert parse(b",".join(b"x%d=y" % number for number in range(33))) is None
 
 
 @given(st.dictionaries(st.from_regex(rb"[a-z][a-z-]{0,9}", fullmatch=True), st.binary(max_size=20), max_size=20))

@@ -65,7 +65,7 @@ def test_what_is_written_is_read(keys: ScramKeys) -> None:
         NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", ""),
         NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", "W22ZaJ0SNY7soEsUEjb6gQ"),
         NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", "W22ZaJ0SNY7soEsUEjb6gR=="),
-        NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", base64.b64encode(bytes(MAX_SALT + 1)).decode()),
+        NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", base64.b64encode(bytes(257)).decode()),
         NOTATION.replace("WG5d8oPm", ""),
         NOTATION.replace("WG5d8oPm", "\u00e9G5d8oPm"),
         NOTATION.replace("wfPLwcE6", "\u00e9fPLwcE6"),
@@ -75,6 +75,32 @@ def test_what_is_no_record(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         ScramKeys.parse(text)
     assert "WG5d8oPm" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("sesame", "is no SCRAM record, {SCRAM-SHA-256}iterations,salt,stored key,server key"),
+        (NOTATION.replace("4096", "4095"), "must have 4096 to 10000000 iterations"),
+        (NOTATION.replace("W22ZaJ0SNY7soEsUEjb6gQ==", "x"), "must have a salt of 1 to 256 octets, in base64"),
+        (NOTATION.replace("WG5d8oPm", ""), "must have keys of 32 octets, in base64"),
+    ],
+)
+def test_what_the_admin_is_told(text: str, reason: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        ScramKeys.parse(text)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(("iterations", "salt"), [(4096, 1), (10_000_000, 1), (4096, 256)])
+def test_the_least_and_the_most(iterations: int, salt: int) -> None:
+    keys = ScramKeys(bytes(salt), iterations, KEYS.stored_key, KEYS.server_key)
+    assert ScramKeys.parse(str(keys)) == keys
+
+
+def test_keys_do_not_change() -> None:
+    with pytest.raises(AttributeError):
+        KEYS.stored_key = b""  # type: ignore[misc]
 
 
 @given(st.text() | st.text(alphabet="{}SCRAM-H26519,=4096", max_size=80))
