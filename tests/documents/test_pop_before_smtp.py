@@ -20,7 +20,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs/pop-before-smtp.md"
 CONFIGURATION = "/etc/submission/submission.toml"
 MESSAGE = "swaks --server mail.example.com:587 --from joe@example.com --to you@example.org"
 ALICE = login_line("alice@example.com", "2001:db8::50", timedelta(minutes=1)).replace("pop3", "imap")
-LOGOUT = "Nov 21 14:31:15 mail dovecot: pop3(joe)<12><6WKfm3cJfJ5/AAAB>: Logged out top=0/0, retr=0/0, del=0/0, size=0\n"
+LOGOUT = (
+    "Nov 21 14:31:15 mail dovecot: pop3(joe)<12><6WKfm3cJfJ5/AAAB>: Logged out top=0/0, retr=0/0, del=0/0, size=0\n"
+)
 NEW_ACCESS = "FEATURE(`access_db', `hash -T<TMPF> /etc/mail/relay/access')dnl\n"
 
 
