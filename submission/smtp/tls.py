@@ -142,9 +142,9 @@ def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path
     context.set_ciphers(_OLD_CIPHERS if minimum in ("1.0", "1.1") else _CIPHERS)
     context.minimum_version = VERSIONS[minimum]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    # By default the client may choose ffdhe8192, which costs a handshake a hundred times as much, and all on our side:
-    # a few strangers could keep the loop busy. Python names one group or none. OpenSSL 3.5 took the long ones out of its
-    # default, and put one in that withstands quantum computers, which is worth keeping.
+    # By default the client may choose ffdhe8192, in which a handshake costs us a hundred milliseconds: a few strangers
+    # could keep the loop busy. Python names one group or none. OpenSSL 3.5 took the long ones out of its default, and
+    # put one in that withstands quantum computers, which is worth keeping.
     if ssl.OPENSSL_VERSION_INFO < (3, 5):
         context.set_ecdh_curve(_COMMON_GROUP)
     context.num_tickets = 1  # one is enough to resume with, and each costs CPU and octets

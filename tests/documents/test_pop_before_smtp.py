@@ -1,4 +1,4 @@
-"""docs/pop-before-smtp.md, followed on a host whose Dovecot logs joe in, and others; sendmail has the table each way."""
+"""docs/pop-before-smtp.md, followed on a host whose Dovecot logs joe in; sendmail has the table each way."""
 
 from __future__ import annotations
 
