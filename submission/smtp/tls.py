@@ -43,6 +43,9 @@ _OLD_CIPHERS = "DEFAULT:!PSK:!SRP:@SECLEVEL=0"
 """Below 1.2 OpenSSL refuses every handshake at its usual security level, whatever version is named as the lowest, for
 these versions need SHA-1 signatures."""
 
+_COMMON_GROUP = "prime256v1"
+"""The one group for key exchange that every client knows (RFC 8446 section 9.1)."""
+
 _DEFAULT = ""
 """In the place of a name: the certificate for clients that ask for none of those that are listed."""
 
@@ -139,6 +142,11 @@ def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path
     context.set_ciphers(_OLD_CIPHERS if minimum in ("1.0", "1.1") else _CIPHERS)
     context.minimum_version = VERSIONS[minimum]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    # By default the client may choose ffdhe8192, in which a handshake costs us a hundred milliseconds: a few strangers
+    # could keep the loop busy. Python names one group or none. OpenSSL 3.5 took the long ones out of its default, and
+    # put one in that withstands quantum computers, which is worth keeping.
+    if ssl.OPENSSL_VERSION_INFO < (3, 5):
+        context.set_ecdh_curve(_COMMON_GROUP)
     context.num_tickets = 1  # one is enough to resume with, and each costs CPU and octets
     if certificate is None:
         return context

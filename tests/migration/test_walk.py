@@ -97,6 +97,8 @@ def test_steps_are_read_as_they_are_written(write: Write) -> None:
         ("a ... c", "a b b c\n", True),
         ("a ... c", "a b\nb c\n", False),
         ("a.b", "axb\n", False),
+        ("a 2026-11-21 14:31:14+00:00 b", "a\t2027-01-02 03:04:05+02:00\tb\n", True),
+        ("a 2026-11-21 14:31:14+00:00 b", "a\t-\tb\n", False),
     ],
 )
 def test_what_is_shown_stands_for_what_is_printed(shown: str, printed: str, *, is_so: bool) -> None:

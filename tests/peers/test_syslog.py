@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,23 +10,15 @@ import pytest
 from tests.support.network import free_port, wait_until
 from tests.support.rsyslog import rsyslog
 from tests.support.server import Server
-
-LAUNCHER = """
-import pathlib, sys
-from submission import system_log
-from submission.cli.main import main
-system_log.SOCKET = pathlib.Path(sys.argv[1])
-sys.argv = sys.argv[4:]
-main()
-"""
-"""Runs `submission` with a socket in place of /dev/log, which is the host's."""
+from tests.support.system_log import launcher
 
 
 @pytest.fixture
 def server(folder: Path) -> Server:
     (folder / "server").mkdir(mode=0o755)
-    launcher = (sys.executable, "-c", LAUNCHER, str(folder / "socket"))
-    return Server(folder / "server", f"127.0.0.1:{free_port()}", {"log": {"syslog": "mail"}}, launcher)
+    return Server(
+        folder / "server", f"127.0.0.1:{free_port()}", {"log": {"syslog": "mail"}}, launcher(folder / "socket")
+    )
 
 
 def test_the_log_is_in_rsyslog_s_file_and_a_restart_of_it_loses_nothing(server: Server, folder: Path) -> None:

@@ -3,18 +3,21 @@
 Line breaks would make lines of a stranger's own in a log, a header or a dialogue; escapes and what turns the direction
 of a text would have a terminal show what isn't there. They come in by every name that somebody else chooses: in
 commands, AUTH, PROXY headers, certificates, the mail server's log and the relay's replies. (Names are never looked up:
-there is no reverse DNS that could say anything.)
+there is no reverse DNS that could say anything.) Each is tried on a service that logs to standard error, and on one
+that logs to syslogd.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
+import re
 import struct
 import sys
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,7 @@ from tests.support.granting import EVE, JOE, MailLog, pop
 from tests.support.network import free_port, wait_until
 from tests.support.server import Server, Settings, public_folder
 from tests.support.sink import Answer, Sink, script
+from tests.support.system_log import SystemLogReader, launcher
 from tests.support.terminal import Terminal
 
 BREAKS = ("\r\n", "\n", "\r", "\0", "\x85", "\u2028", "\u2029", "\x0b", "\x0c")
@@ -51,10 +55,36 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 V4 = bytes((203, 0, 113, 5, 192, 0, 2, 1, 0xC0, 0, 2, 0x4B))
 
 
+RECORDS = {
+    "stderr": re.compile(r"time=\S+ (event=.*)"),
+    "syslog": re.compile(r"<(?:19|20|21)>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d submission\[\d+\]: (event=.*)"),
+}
+"""What a line is wherever it can go, from beginning to end. The priorities are those of `mail`."""
+LAST = ip_network("127.0.1.0/24").hosts()
+"""Who comes when a test is over, each once."""
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+Lines = Callable[[], list[str]]
+"""All that the service has logged so far, in order."""
+
+
+@pytest.fixture(scope="module", params=RECORDS)
+def target(request: pytest.FixtureRequest) -> str:
+    """Where the service logs to."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
+def folder(target: str) -> Iterator[Path]:
+    """A service, and all that it knows, is for one target."""
     with public_folder() as path:
         yield path
+
+
+@pytest.fixture(scope="module")
+def syslogd(folder: Path) -> Iterator[SystemLogReader]:
+    with SystemLogReader(folder / "syslog") as reader:
+        yield reader
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +101,12 @@ def mail_log(folder: Path) -> MailLog:
 
 
 @pytest.fixture(scope="module")
-def settings(folder: Path, mail_log: MailLog) -> Settings:
+def settings(target: str, folder: Path, mail_log: MailLog) -> Settings:
     oauth = {"issuer": "https://id.example.com", "audience": ["mail"], "client_id": "mail", "client_secret_file": "id"}
     oauth["introspection"] = f"http://127.0.0.1:{free_port()}/"  # which nobody answers
     mechanisms = ("SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2")
     return {
+        "log": {"syslog": "mail" if target == "syslog" else ""},
         "auth": {
             "mechanisms": list(mechanisms),
             "require_tls": False,
@@ -96,10 +127,12 @@ def settings(folder: Path, mail_log: MailLog) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path, sink_of_module: Sink, settings: Settings, clients: ClientAuthority) -> Iterator[Server]:
+def server(
+    folder: Path, sink_of_module: Sink, settings: Settings, clients: ClientAuthority, syslogd: SystemLogReader
+) -> Iterator[Server]:
     """It shows dialogues in its log, too."""
     (folder / "server").mkdir()
-    server = Server(folder / "server", sink_of_module.address, settings)
+    server = Server(folder / "server", sink_of_module.address, settings, launcher(folder / "syslog"))
     (server.folder / "clients.pem").write_bytes(clients.pem)
     (server.folder / "id").write_text("secret")
     (server.folder / "id").chmod(0o644)
@@ -107,6 +140,14 @@ def server(folder: Path, sink_of_module: Sink, settings: Settings, clients: Clie
     server.add_user("carol", "correct horse")
     with server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def lines(target: str, server: Server, syslogd: SystemLogReader) -> Lines:
+    """A datagram is a line: what breaks within it would be lines of syslogd's."""
+    if target == "stderr":
+        return server.log
+    return lambda: [datagram.decode() for datagram in syslogd.datagrams]
 
 
 @pytest.fixture
@@ -119,15 +160,33 @@ def sink(sink_of_module: Sink) -> Sink:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_obeyed(server: Server, sink: Sink) -> Iterator[None]:
+def nothing_is_obeyed(target: str, server: Server, lines: Lines, sink: Sink) -> Iterator[None]:
     """Whatever a test does: each line that was logged is one, and the relay got nothing but what it should."""
     yield
-    for line in server.log():
+    see_all_logged(server, lines)
+    for line in lines():
+        record = RECORDS[target].fullmatch(line)
+        assert record, repr(line)
         assert line.isprintable(), repr(line)
-        assert line.startswith("time="), line
+        assert QUOTED.sub("", record[1]).count("event=") == 1, line
     for connection in sink.connections:
         for octets in connection.received.split(b"\r\n"):
             assert octets.decode("ascii").replace("\t", "").isprintable(), octets
+
+
+def see_all_logged(server: Server, lines: Lines) -> None:
+    """Wait for the line of a connection that began now: what was logged before it is there then.
+
+    What syslogd had no room for goes with a later line, so there are such connections until one is seen.
+    """
+    source = str(next(LAST))
+
+    def is_seen() -> bool:
+        with Client(server, "none", source=source) as client:
+            client.say("QUIT")
+        return any(f"event=connection ip={source} " in line for line in lines())
+
+    wait_until(is_seen)
 
 
 def hear(client: Client, line: bytes) -> bytes:
@@ -204,12 +263,13 @@ def test_in_the_name_that_somebody_logs_in_with(
             assert heard.startswith((b"535 ", b"501 ", b"454 ")), (word, heard)
 
 
-def test_in_a_certificate(server: Server, folder: Path, clients: ClientAuthority) -> None:
-    for number, name in enumerate(NAMES, 1):
+def test_in_a_certificate(server: Server, folder: Path, clients: ClientAuthority, lines: Lines) -> None:
+    for name in NAMES:
         subject = x509.Name([x509.NameAttribute(oid, name) for oid in (x509.NameOID.COMMON_NAME, x509.NameOID.TITLE)])
         certificate = clients.issue(folder / "hostile.pem", subject.rfc4514_string())
-        with Client(server, "implicit", certificate=certificate):
-            wait_until(lambda count=number: sum("client-certificate" in line for line in server.log()) >= count)  # type: ignore[misc]
+        Client(server, "implicit", certificate=certificate).leave("close")
+    see_all_logged(server, lines)
+    assert sum("event=client-certificate" in line for line in lines()) >= len(NAMES)
 
 
 def test_in_a_proxy_header(server: Server) -> None:
@@ -259,14 +319,16 @@ def test_in_the_mail_server_s_log(server: Server, mail_log: MailLog, sink: Sink)
         mail_log.log_in(name, JOE)
     mail_log.log_in("eve\u202e@example.com", EVE)
     wait_until(lambda: EVE in pop(server, "list"))
+    options = ("-c", str(server.configuration))
     with Client(server, "balanced-starttls", proxied_for=EVE) as client:
         client.say("EHLO client.example")
-        assert client.submit(b"From: x@example.com\r\n\r\nx\r\n", "bob@test.example")[:3] in (b"250", b"553")
-    options = ("-c", str(server.configuration))
-    for command in (("pop", "list"), ("pop", "report"), ("status", "--once"), ("limits", "show")):
-        printed = CliRunner().invoke(commands, [*command, *options]).output
-        assert all(line.replace("\t", "").isprintable() for line in printed.split("\n")), printed
-        assert r"eve\u202e@example.com" in printed, command
+        client.say_each("MAIL FROM:<x@example.com>", "RCPT TO:<bob@test.example>", "DATA")
+        for command in (("pop", "list"), ("pop", "report"), ("status", "--once"), ("limits", "show")):
+            printed = CliRunner().invoke(commands, [*command, *options]).output
+            assert all(line.replace("\t", "").isprintable() for line in printed.split("\n")), printed
+            assert r"eve\u202e@example.com" in printed, command
+        client.send(b"From: x@example.com\r\n\r\nx\r\n.\r\n")
+        assert client.reply().startswith(b"553 ")
     with Terminal(sys.executable, "-m", "submission", "pop", "list", *options) as terminal:
         terminal.finish()
         assert r"eve\u20" in terminal.screen  # the rest is in the column's next line

@@ -68,6 +68,14 @@ def test_the_suites_that_are_taken_of_all_there_can_be(version: int, connect: Co
     assert [NAMES.get(suite) for suite in find_suites(connect, version, HOSTNAME)] == MODERN[version]
 
 
+def test_no_group_in_which_a_handshake_costs_us_much(connect: Connect) -> None:
+    """The client chooses, and its own share in it may be any number."""
+    costly = (scanner.FFDHE4096, scanner.FFDHE6144, scanner.FFDHE8192)
+    suites = find_suites(connect, scanner.TLS13, HOSTNAME, NAMES)
+    choices = [offer(connect, scanner.TLS13, suites, HOSTNAME, [group]) for group in (*costly, scanner.SECP256R1)]
+    assert [isinstance(choice, Choice) for choice in choices] == [False, False, False, True]
+
+
 def test_nothing_is_compressed_and_nothing_beats(connect: Connect) -> None:
     choice = offer(connect, scanner.TLS12, list(NAMES), HOSTNAME)
     assert isinstance(choice, Choice)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.support.client import Client
@@ -17,10 +17,11 @@ JOE, EVE = "198.51.100.23", "2001:db8::50"
 """Addresses."""
 
 
-def login_line(user: str, address: str) -> str:
-    """The line of a login now, with its end."""
+def login_line(user: str, address: str, ago: timedelta = timedelta()) -> str:
+    """The line of a login now, or so long ago, with its end."""
+    moment = datetime.now().astimezone() - ago
     return (
-        f"{datetime.now().astimezone():%b %e %H:%M:%S} mail dovecot: pop3-login: Login: user=<{user}>, method=PLAIN,"
+        f"{moment:%b %e %H:%M:%S} mail dovecot: pop3-login: Login: user=<{user}>, method=PLAIN,"
         f" rip={address}, lip=192.0.2.1, mpid=4711, TLS, session=<6WKfm3cJfJ5/AAAB>\n"
     )
 

@@ -4,7 +4,8 @@ How a document says it, so that a person and a test read the same:
 
 - An indented block is typed. Where its first line begins with a prompt, `# ` for root and `$ ` for a user at another
   machine, so do all its commands, and what stands behind each is what it prints; nothing behind it leaves that open.
-  `...` within a line is any text, on a line of its own any lines; blanks stand for tabs and for any number of blanks.
+  `...` within a line is any text, on a line of its own any lines; blanks stand for tabs and for any number of blanks,
+  and a moment, as in `2026-11-21 14:31:14+00:00`, for any moment.
   `[exit status 1]` as the last line is what it ends with, which is 0 unless told. A block without prompts is commands
   alone, a line each, of which nothing is known but that they end with 0.
 - A command goes on behind a backslash, and to the end of its here-document. A comment behind it is the reader's.
@@ -25,6 +26,7 @@ _TARGET = re.compile(r"\b(?P<verb>[Ww]rite|[Aa]ppend to) `(?P<path>/[^`]+)`:\s*\
 _PROMPT = re.compile(r"(?P<prompt>[#$]) (?P<rest>.*)")
 _COMMENT = re.compile(r"(?:^|\s+)#\s.*")
 _HERE_DOCUMENT = re.compile(r"<<-?\s*(['\"]?)(?P<end>\w+)\1")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+\d\d:\d\d")
 _STATUS = re.compile(r"\[exit status (?P<status>\d+)\]")
 
 
@@ -74,7 +76,11 @@ def _line_pattern(line: str) -> str:
     words = " ".join(line.split())
     if words == "...":
         return r"(?:.*\n)*?"
-    return ".*".join(re.escape(part) for part in words.split("...")) + r"\n"
+    return ".*".join(_text_pattern(part) for part in words.split("...")) + r"\n"
+
+
+def _text_pattern(text: str) -> str:
+    return _MOMENT.pattern.join(map(re.escape, _MOMENT.split(text)))
 
 
 def _steps(lines: list[str]) -> Iterator[Step]:

@@ -30,7 +30,9 @@ _AT_A_TIME = 4096  # suites in one message
 _SIGNALS = {0x00FF, 0x5600}  # numbers that are no suites: renegotiation (RFC 5746) and fallback (RFC 7507)
 _HANDSHAKE, _ALERT = 22, 21
 _SERVER_HELLO = 2
-_GROUPS = (0x001D, 0x0017, 0x0018, 0x0019, 0x001E)
+SECP256R1 = 0x0017
+FFDHE4096, FFDHE6144, FFDHE8192 = 0x0102, 0x0103, 0x0104
+_GROUPS = (0x001D, SECP256R1, 0x0018, 0x0019, 0x001E)
 _SIGNATURES = (0x0403, 0x0503, 0x0603, 0x0807, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201)
 _OFFERED_METHODS = b"\1\0"  # of compression: DEFLATE, then none
 
@@ -59,10 +61,12 @@ Connect = Callable[[], socket.socket]
 """Makes a connection on which a handshake may begin."""
 
 
-def offer(connect: Connect, version: int, suites: Sequence[int], name: str) -> Choice | Refusal:
-    """Offer one version and these suites; what comes of it."""
+def offer(
+    connect: Connect, version: int, suites: Sequence[int], name: str, groups: Sequence[int] = _GROUPS
+) -> Choice | Refusal:
+    """Offer one version, these suites and groups for key exchange; what comes of it."""
     with connect() as connection:
-        connection.sendall(_client_hello(version, suites, name))
+        connection.sendall(_client_hello(version, suites, name, groups))
         with connection.makefile("rb") as stream:
             return _answer(stream)
 
@@ -85,11 +89,11 @@ def _rank(connect: Connect, version: int, suites: Sequence[int], name: str) -> l
     return ranked
 
 
-def _client_hello(version: int, suites: Sequence[int], name: str) -> bytes:
+def _client_hello(version: int, suites: Sequence[int], name: str, groups: Sequence[int]) -> bytes:
     extensions = [
         (SERVER_NAME, _sized(b"\0" + _sized(name.encode()))),
         (STATUS_REQUEST, b"\1\0\0\0\0"),
-        (0x000A, _sized(_numbers(_GROUPS))),
+        (0x000A, _sized(_numbers(groups))),
         (0x000B, b"\1\0"),  # points are not compressed
         (0x000D, _sized(_numbers(_SIGNATURES))),
         (HEARTBEAT, b"\1"),
