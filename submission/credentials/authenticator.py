@@ -84,6 +84,7 @@ class Authenticator:
         """What some login lacks, as far as `look` found; see there."""
         self._looked: object | None = None
         self._enabled: dict[Login, tuple[object | None, float]] = {}  # in which version of the store, looked at when
+        self._disabled: tuple[frozenset[str], object | None, float] = frozenset(), None, -math.inf  # likewise
 
     async def look(self) -> None:
         """Find out what not every login has. Raises StoreUnavailableError.
@@ -147,10 +148,8 @@ class Authenticator:
         """
         return await self._in_thread(lambda: self._find(user, name))
 
-    async def is_enabled(self, login: Login, *, may_be_foreign: bool = False) -> bool:
+    async def is_enabled(self, login: Login) -> bool:
         """Whether a login that was proved before may still be used. Raises StoreUnavailableError.
-
-        `may_be_foreign` is whether it may be one that the store needn't know, such as of a POP server's.
 
         It is asked at each message, so a yes is good for a second, and for as long as nothing changes in the store.
         """
@@ -161,14 +160,30 @@ class Authenticator:
         version = self._store.version()
         if version is None or version != seen:
             record = await self._in_thread(lambda: self._read(login))
-            return may_be_foreign if record is None else not record.is_disabled
+            return record is not None and not record.is_disabled
         self._enabled[login] = version, now
         return True
+
+    async def is_shut_out(self, user: Login) -> bool:
+        """Whether a user of a POP server's has an account here that is disabled. Raises StoreUnavailableError.
+
+        Many of these servers let users write their names in any case, and log what was written. The answer is as old
+        as that of `is_enabled` may be.
+        """
+        now = time.monotonic()
+        names, seen, looked = self._disabled
+        if now - looked >= LOOKED_AGAIN:
+            version = self._store.version()  # before it is read, so that it isn't newer
+            if version is None or version != seen:
+                names = await self._in_thread(lambda: frozenset(str(login).lower() for login in self._store.disabled()))
+            self._disabled = names, version, now
+        return str(user).lower() in names
 
     def suspend(self, login: Login) -> None:
         """Disable a login. Blocks. Raises AccountError, StoreUnavailableError."""
         set_disabled(self._store, login, is_disabled=True)
         self._enabled.pop(login, None)
+        self._disabled = frozenset(), None, -math.inf
 
     def close(self) -> None:
         """End the threads and let go of the store."""
@@ -320,10 +335,7 @@ class _Successes:
     def has(self, name: str, password: str, record: Record) -> bool:
         """Whether it was right for the hash that is in the record now."""
         success = self._find(name, password)
-        return success is not None and (success.record.login, success.record.password) == (
-            record.login,
-            record.password,
-        )
+        return success is not None and success.record.password == record.password
 
     def add(self, name: str, password: str, success: _Success) -> None:
         """Remember a success."""

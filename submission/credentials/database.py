@@ -19,7 +19,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,12 @@ class DatabaseStore:
         query = select(_COLUMNS.user).group_by(_COLUMNS.user, _COLUMNS.realm).having(wanted + disabled == 0).limit(1)
         with _translated(self._path), self._current_engine().connect() as connection:
             return connection.execute(query).first() is None
+
+    def disabled(self) -> Collection[Login]:
+        """Every login that is kept and refused."""
+        query = select(_COLUMNS.user, _COLUMNS.realm).where(_COLUMNS.property == _DISABLED)
+        with _translated(self._path), self._current_engine().connect() as connection:
+            return [Login(row.user, row.realm) for row in connection.execute(query)]
 
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""

@@ -8,7 +8,7 @@ is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -73,6 +73,9 @@ class Store(Protocol):
 
     def serves_all(self, need: Need) -> bool:
         """Whether every login that is let in finds what a mechanism with this need wants."""
+
+    def disabled(self) -> Collection[Login]:
+        """Every login that is kept and refused."""
 
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""

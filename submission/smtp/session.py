@@ -89,6 +89,7 @@ class Session(SMTP):
         self.peer = Peer(secrets.token_hex(6))
         self._shared = shared
         self.awaits_header = False  # a PROXY header, before which nothing is said
+        self._is_unnamed = False  # the header says of no address that it is the client's; the balancer's isn't
         self._commands = 0
         self._errors = 0
         self._is_encrypted = False
@@ -214,6 +215,7 @@ class Session(SMTP):
             raise ClientGoneError("connection lost")
         if self._is_stopping:
             raise ServiceStoppingError
+        self._is_unnamed = header.client is None
         if not self._listener.readmit(self, header.client):
             raise OverloadError
 
@@ -396,7 +398,7 @@ class Session(SMTP):
 
     async def _admit(self) -> Identity | None:
         """As whom a client may send that didn't authenticate: asked anew each time, for it may be over."""
-        if not self._listener.settings.pop_before_smtp:
+        if self._is_unnamed or not self._listener.settings.pop_before_smtp:
             return None
         return await self._shared.admissions.identify(self.peer.address)
 

@@ -6,9 +6,10 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -25,6 +26,7 @@ from submission.credentials.tokens import Claims, IssuerUnavailableError, TokenR
 
 ALICE, BOB, CAROL, DAVE = (Login(user, "example.com") for user in ("alice", "bob", "carol", "dave"))
 PASSWORD = "tanstaaf"
+Answer = TypeVar("Answer")
 SEALER = Sealer({"0a1b2c3d": bytes(range(32))})
 
 
@@ -220,6 +222,26 @@ async def test_the_oldest_is_forgotten_first(authenticator: Authenticator, monke
     await authenticator.check_password("carol", PASSWORD)
     assert await cost(lambda: authenticator.check_password("carol", PASSWORD), 5) < dear / 3
     assert await cost(lambda: authenticator.check_password("alice", PASSWORD)) > dear / 2
+
+
+async def test_who_was_here_again_is_not_the_oldest(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("submission.credentials.authenticator.REMEMBERED", 2)
+    for name in ("alice", "carol", "alice", "carol@example.com"):
+        assert await authenticator.check_password(name, PASSWORD)
+    kept = authenticator._successes._kept.values()
+    assert [success.record.login for success in kept] == [ALICE, CAROL]
+
+
+async def test_what_is_remembered_is_of_no_use_to_another_process(path: Path) -> None:
+    """Who reads our memory, or a core, has no digest that he could try a list of passwords on elsewhere."""
+    digests = []
+    for _ in range(2):
+        with contextlib.closing(Authenticator(DatabaseStore(path), SEALER, "example.com", threads=1)) as authenticator:
+            assert await authenticator.check_password("alice", PASSWORD) == ALICE
+            digests += authenticator._successes._kept
+    assert len(set(digests)) == 2
 
 
 CHEAP = "$argon2id$v=19$m=4096,t=1,p=1$ZQX2hPoV3oneV9Qqvmwv1g$hag+cv6truBj/wRtFfu1m08SbJDcvzP5c/i1d1o4tGc"
@@ -499,9 +521,6 @@ async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
     assert await authenticator.is_enabled(ALICE)
     assert not await authenticator.is_enabled(BOB)
     assert not await authenticator.is_enabled(Login("nobody", "example.com"))
-    assert await authenticator.is_enabled(Login("nobody", "example.com"), may_be_foreign=True)
-    assert not await authenticator.is_enabled(Login("nobody", "example.com"))
-    assert not await authenticator.is_enabled(BOB, may_be_foreign=True)
     await asyncio.to_thread(authenticator.suspend, ALICE)
     assert not await authenticator.is_enabled(ALICE)
     assert await authenticator.is_enabled(CAROL)
@@ -511,6 +530,81 @@ async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
     assert not await authenticator.is_enabled(CAROL)
     with pytest.raises(NoSuchUserError):
         await asyncio.to_thread(authenticator.suspend, CAROL)
+
+
+class SlowStore(DatabaseStore):
+    """One whose answers are old when they come."""
+
+    def __init__(self, path: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._meanwhile = [meanwhile]
+
+    def read(self, login: Login) -> Record | None:
+        return self._delay(super().read(login))
+
+    def disabled(self) -> Collection[Login]:
+        return self._delay(super().disabled())
+
+    def _delay(self, answer: Answer) -> Answer:
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return answer
+
+
+async def test_an_answer_that_was_old_when_it_came_is_not_kept_as_a_new_one(
+    store: DatabaseStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disable() -> None:
+        set_disabled(store, ALICE, is_disabled=True)
+        settle(path)
+        later(monkeypatch)
+
+    settle(path)
+    with contextlib.closing(Authenticator(SlowStore(path, disable), SEALER, "example.com", threads=1)) as authenticator:
+        assert await authenticator.check_password("alice", PASSWORD) == ALICE
+        assert not authenticator.remembers("alice", PASSWORD)
+        assert not await authenticator.is_enabled(ALICE)
+    set_disabled(store, ALICE, is_disabled=False)
+    settle(path)
+    with contextlib.closing(Authenticator(SlowStore(path, disable), SEALER, "example.com", threads=1)) as authenticator:
+        assert not await authenticator.is_shut_out(ALICE)
+        assert await authenticator.is_shut_out(ALICE)
+
+
+async def test_a_disabled_account_is_a_pop_user_s_in_whatever_case_he_writes_his_name(
+    authenticator: Authenticator, store: DatabaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a disabled user sent by a grant, for his POP server took `Bob` for `bob`, and logged it so."""
+    for name in ("bob", "Bob", "BOB@EXAMPLE.com"):
+        assert await authenticator.is_shut_out(Login.parse(name, "example.com"))
+    for name in ("alice", "mallory", "bob@example.org"):
+        assert not await authenticator.is_shut_out(Login.parse(name, "example.com"))
+    await asyncio.to_thread(authenticator.suspend, ALICE)
+    assert await authenticator.is_shut_out(ALICE)
+    set_disabled(store, ALICE, is_disabled=False)
+    dave = Login("Dave", "example.com")
+    store.change(dave, lambda _: Record(dave, is_disabled=True))
+    later(monkeypatch)
+    assert await authenticator.is_shut_out(DAVE)
+    assert not await authenticator.is_shut_out(ALICE)
+
+
+async def test_for_a_second_and_while_nothing_changed_nobody_is_asked_who_is_disabled(
+    authenticator: Authenticator, store: DatabaseStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await authenticator.is_shut_out(ALICE)
+    set_disabled(store, ALICE, is_disabled=True)
+    assert not await authenticator.is_shut_out(ALICE)
+    settle(path)
+    later(monkeypatch)
+    assert await authenticator.is_shut_out(ALICE)
+    authenticator._threads.shutdown()
+    later(monkeypatch)
+    assert await authenticator.is_shut_out(ALICE)
+    settle(path, -120)
+    later(monkeypatch)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await authenticator.is_shut_out(ALICE)
 
 
 async def test_a_login_that_was_just_proved_is_not_looked_up_again(authenticator: Authenticator) -> None:

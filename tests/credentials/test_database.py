@@ -114,6 +114,16 @@ def test_names_are_compared_exactly(store: DatabaseStore) -> None:
         assert store.read(Login(user, realm)) is None
 
 
+def test_who_is_disabled(store: DatabaseStore) -> None:
+    assert list(store.disabled()) == []
+    for login in (ALICE, BOB):
+        keep(store, Record(login, "hash", is_disabled=True))
+    assert sorted(store.disabled(), key=str) == [ALICE, BOB]
+    keep(store, Record(ALICE, "hash"))
+    store.change(BOB, lambda _: None)
+    assert list(store.disabled()) == []
+
+
 def test_no_secret_is_in_a_record_s_repr(store: DatabaseStore) -> None:
     keep(store, Record(ALICE, "hash", "sealed"))
     assert repr(store.read(ALICE)) == f"Record(login={ALICE!r}, is_disabled=False, app_passwords=())"
