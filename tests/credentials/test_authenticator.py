@@ -15,6 +15,7 @@ import pytest
 
 from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword, digest, write_out
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import NoSuchUserError, delete, set_disabled, set_password
@@ -445,6 +446,32 @@ async def test_to_be_asked_often_does_not_prolong_it(path: Path, monkeypatch: py
     (second,) = authenticator._successes._kept.values()
     assert second.until == first.until
     authenticator.close()
+
+
+async def test_an_app_password_is_good_for_its_user_where_and_as_long_as_it_is(
+    authenticator: Authenticator, store: DatabaseStore, path: Path
+) -> None:
+    app, old = write_out(bytes(range(13))), write_out(bytes(13))
+    kept = (
+        AppPassword("printer", digest(app), networks=("192.0.2.0/24",), used=time.time()),
+        AppPassword("old", digest(old), expires=1.0),
+    )
+    for login in (ALICE, CAROL):
+        store.change(login, lambda record: record and replace(record, app_passwords=kept))
+    settle(path)
+    assert await authenticator.find_app_password("alice", app, "192.0.2.7") == (ALICE, kept[0])
+    assert await authenticator.check_password("alice", app) is None
+    assert not authenticator.remembers("alice", app)
+    set_disabled(store, CAROL, is_disabled=True)
+    for name, password, address in (
+        ("alice", app, "198.51.100.1"),
+        ("alice", app, ""),
+        ("alice", old, "192.0.2.7"),
+        ("alice", PASSWORD, "192.0.2.7"),
+        ("dave", app, "192.0.2.7"),
+        ("carol", app, "192.0.2.7"),
+    ):
+        assert await authenticator.find_app_password(name, password, address) is None
 
 
 # Logins that somebody else vouches for
