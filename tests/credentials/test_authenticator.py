@@ -559,6 +559,28 @@ async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
         await asyncio.to_thread(authenticator.suspend, CAROL)
 
 
+async def test_what_was_just_read_counts_before_a_yes_of_a_moment_ago(
+    authenticator: Authenticator, store: DatabaseStore
+) -> None:
+    assert await authenticator.is_enabled(ALICE)
+    assert await authenticator.is_enabled(CAROL)
+    set_disabled(store, ALICE, is_disabled=True)
+    delete(store, CAROL)
+    for login in (ALICE, CAROL):
+        assert await authenticator.is_enabled(login)
+        assert await authenticator.fetch_secret(str(login)) is None
+        assert not await authenticator.is_enabled(login)
+
+
+async def test_no_more_logins_are_kept_in_mind_than_that(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("submission.credentials.authenticator.REMEMBERED", 2)
+    for login in (ALICE, CAROL, DAVE):
+        assert await authenticator.is_enabled(login)
+    assert len(authenticator._enabled) <= 2
+
+
 class SlowStore(DatabaseStore):
     """One whose answers are old when they come."""
 
