@@ -13,20 +13,17 @@ connection to the relay outlives the transaction only if nothing is under way on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from submission import logs
-from submission.core import addresses, extensions, headers, parameters, replies
+from submission.core import addresses, extensions, parameters, replies
 from submission.core.app_passwords import allows_sender
 from submission.core.arguments import parse_recipient, parse_sender
 from submission.core.chunks import Chunk
 from submission.core.policy import refuse_app_sender
 from submission.core.replies import Reply
-from submission.core.transaction import Envelope, Identity, Peer, Phase, Via, refuse_mail
+from submission.core.transaction import Envelope, Identity, Peer, Phase, refuse_mail
 from submission.core.xclient import Client
 from submission.relay.upstream import RelayError, RelayLostError, RelayUnreachableError, Upstream
 from submission.smtp.answers import Answers
@@ -35,11 +32,10 @@ from submission.smtp.judging import JudgedMessage
 from submission.smtp.message import PATIENCE, Delivery, Outcome, relay_data
 from submission.smtp.quotas import Quotas
 from submission.smtp.stream import ClientGoneError, ClientIdleError, ClientStream
+from submission.smtp.trace import Trace
 
 if TYPE_CHECKING:
     from submission.smtp.listener import Shared
-
-_HOST_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]+")
 
 
 @dataclass(slots=True)
@@ -59,7 +55,6 @@ class Handover:
     def __init__(self, shared: Shared, peer: Peer, stream: ClientStream, answers: Answers) -> None:
         self._shared = shared
         settings = shared.settings  # what of it every message asks is read once
-        self._hostname = settings.hostname
         self._hides_client = settings.policy.hide_client
         self._max_size, self._max_recipients = settings.limits.message_size, settings.limits.recipients
         self._peer = peer
@@ -67,7 +62,7 @@ class Handover:
         self._answers = answers
         self._open: _Open | None = None
         self.quotas = Quotas(shared.limiting, peer)
-        self.messages = 0
+        self.trace = Trace(settings, peer)
 
     @property
     def max_size(self) -> int:
@@ -110,7 +105,7 @@ class Handover:
         else:
             refusal = self._shared.judge.refuse_sender(self._peer, identity, sender)
         if refusal is not None:
-            self._log(Outcome(refusal, 0, "sender"), envelope)
+            self.trace.log(Outcome(refusal, 0, "sender"), envelope)
             return refusal
         if parameters.declared_size(values) > self.max_size:
             return replies.MESSAGE_TOO_BIG
@@ -165,7 +160,7 @@ class Handover:
             self._answers.say(reply)
             delivery = Delivery(transaction.upstream)
             message = self._message(transaction.envelope, is_stuffed=True)
-            self.messages += 1
+            self.trace.messages += 1
             return await self._transfer(delivery, relay_data(self._stream, delivery, message, self.max_size))
         if reply.code == 354:  # for a message that nobody is to get
             transaction.upstream.abort("no valid recipients")
@@ -184,7 +179,7 @@ class Handover:
                 has_ended = await skip(self._stream, chunk, self.max_size * PATIENCE)
                 return Outcome(self._refuse(refusal).reply, 0, is_endless=not has_ended)
             transaction.chunks = chunks
-            self.messages += 1
+            self.trace.messages += 1
         return await self._transfer(chunks.delivery, chunks.relay(chunk))
 
     async def _transfer(self, delivery: Delivery, transfer: Awaitable[Outcome]) -> Outcome:
@@ -200,7 +195,7 @@ class Handover:
             if outcome is None:  # cancelled, or a fault of ours
                 outcome = Outcome(replies.INTERNAL_ERROR, 0, "interrupted", is_unknown=delivery.is_committed)
             if not outcome.is_open:
-                self._log(outcome, transaction.envelope, delivery.wait)
+                self.trace.log(outcome, transaction.envelope, delivery.wait)
                 if outcome.reply.is_positive:
                     self._shared.admissions.note_message(transaction.envelope.identity)
                     self.quotas.keep()
@@ -221,7 +216,7 @@ class Handover:
         self.quotas.close()
         if transaction.chunks is not None:
             outcome = Outcome(replies.GIVEN_UP, transaction.chunks.size, "given up by the client")
-            self._log(outcome, transaction.envelope)
+            self.trace.log(outcome, transaction.envelope)
             transaction.upstream.abort(outcome.reason)
         transaction.upstream.close()
 
@@ -229,6 +224,12 @@ class Handover:
         if self._open is None:
             raise RuntimeError("a command came in a phase that the table refuses it in")
         return self._open
+
+    def _message(self, envelope: Envelope, *, is_stuffed: bool) -> JudgedMessage:
+        """The message that begins, which is not counted yet."""
+        now = self._shared.now()
+        received = self.trace.received(envelope, now)
+        return JudgedMessage(self._shared.judge, self._peer, envelope, received, now, is_stuffed=is_stuffed)
 
     def _describe_client(self) -> Client:
         """Who submits, for a relay that wants to know."""
@@ -247,7 +248,7 @@ class Handover:
     def _take_sender(self, reply: Reply) -> Reply:
         transaction = self._open
         if transaction is not None and not reply.is_positive:
-            self._log(Outcome(reply, 0), transaction.envelope)
+            self.trace.log(Outcome(reply, 0), transaction.envelope)
             transaction.is_refused = True
             self._heed(reply)
         return self._complete(reply)
@@ -261,7 +262,7 @@ class Handover:
             else:
                 self.quotas.give_back_recipient()
             if reply.code == 421:  # one refused recipient is no event, this is the end
-                self._log(Outcome(reply, 0), transaction.envelope)
+                self.trace.log(Outcome(reply, 0), transaction.envelope)
         self._heed(reply)
         return self._complete(reply)
 
@@ -271,7 +272,7 @@ class Handover:
         if reply.is_positive:  # nonsense, which must never look like a delivery
             return Outcome(self._lose(RelayLostError("2xx to DATA")), 0)
         if transaction.envelope.recipients and not transaction.is_refused:
-            self._log(Outcome(reply, 0), transaction.envelope)
+            self.trace.log(Outcome(reply, 0), transaction.envelope)
         self._heed(reply)
         if transaction.envelope.recipients or transaction.is_refused or transaction.upstream.loss is not None:
             self.end()
@@ -291,61 +292,10 @@ class Handover:
         """Give the transaction up, for the relay is gone: the reply for the client, the cause for the log."""
         reply = _explain(error)
         if self._open is not None:
-            self._log(Outcome(reply, 0, str(error)), self._open.envelope)
+            self.trace.log(Outcome(reply, 0, str(error)), self._open.envelope)
             self._open.upstream.abort("lost")
             self.end()
         return self._complete(reply)
-
-    # What is written down
-
-    def _message(self, envelope: Envelope, *, is_stuffed: bool) -> JudgedMessage:
-        """The message that begins, which is not counted yet."""
-        now = self._shared.now()
-        trace = self._trace(envelope, now)
-        return JudgedMessage(self._shared.judge, self._peer, envelope, trace, now, is_stuffed=is_stuffed)
-
-    def _trace(self, envelope: Envelope, now: datetime) -> bytes:
-        """Its Received field."""
-        peer = self._peer
-        hop = headers.Hop(
-            hostname=self._hostname,
-            extended=bool(peer.offered),
-            tls=peer.tls,
-            cipher=peer.cipher,
-            authenticated=peer.identity is not None,  # by AUTH: RFC 3848 knows of no other way
-            utf8=b"SMTPUTF8" in envelope.parameters,
-            message_id=f"{peer.session}.{self.messages + 1}",
-        )
-        client = None
-        if not self._hides_client:
-            hello = peer.hello if _HOST_NAME.fullmatch(peer.hello) else "unknown"
-            literal = f"[IPv6:{peer.address}]" if ":" in peer.address else f"[{peer.address or 'local'}]"
-            identity = envelope.identity
-            via = "" if identity.via is Via.AUTH else identity.via.value
-            client = headers.Client(hello, literal, identity.user or "", via)
-        return headers.received(hop, now, client)
-
-    def _log(self, outcome: Outcome, envelope: Envelope, wait: float | None = None) -> None:
-        """Tell what became of a message, for whose end the relay took `wait` seconds."""
-        peer = self._peer
-        result = "unknown" if outcome.is_unknown else "ok" if outcome.reply.is_positive else "refused"
-        logs.record(
-            "message",
-            {
-                "result": result,
-                "user": envelope.identity.user,
-                "ip": peer.address,
-                "via": envelope.identity.via.value,
-                "from": str(envelope.sender),
-                "nrcpt": envelope.recipients,
-                "size": outcome.size,
-                "session": peer.session,
-                "id": f"{peer.session}.{self.messages}",
-                "relay_seconds": None if wait is None else round(wait, 4),
-                "reply": outcome.reply.text,
-                "reason": outcome.reason or None,
-            },
-        )
 
 
 def _explain(error: RelayError) -> Reply:

@@ -22,6 +22,7 @@ from submission.core.proxy_header import IPAddress
 from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
 from submission.smtp.admission import Admissions
+from submission.smtp.command_loop import CommandLoop
 from submission.smtp.judging import Judge
 from submission.smtp.quotas import Limiting
 from submission.smtp.session import Session
@@ -97,7 +98,7 @@ class Listener:
             await asyncio.sleep(0)
         server.close()
 
-    def admit(self, session: Session) -> bool:
+    def admit(self, session: CommandLoop) -> bool:
         """Learn where a session comes from, and whether there is room for it."""
         peer = session.transport.get_extra_info("peername") if session.transport else None
         session.peer.address = _address(peer)
@@ -108,7 +109,7 @@ class Listener:
         session.awaits_header = self._is_balancer(session.peer.address)
         return self._count(session)
 
-    def readmit(self, session: Session, client: IPAddress | None) -> bool:
+    def readmit(self, session: CommandLoop, client: IPAddress | None) -> bool:
         """Learn from a PROXY header whose session it is, and whether there is room for that client."""
         self.dismiss(session)
         session.awaits_header = False
@@ -116,7 +117,7 @@ class Listener:
             session.peer.address = _normal(client)
         return self._count(session)
 
-    def dismiss(self, session: Session) -> None:
+    def dismiss(self, session: CommandLoop) -> None:
         """Forget a session that is over."""
         self._sessions.dismiss(session, _counted_as(session))
 
@@ -128,7 +129,7 @@ class Listener:
         literal = ipaddress.ip_address(address)
         return any(literal in network for network in networks)
 
-    def _count(self, session: Session) -> bool:
+    def _count(self, session: CommandLoop) -> bool:
         """Count a session in, or log that there is no room."""
         if self._sessions.admit(session, _counted_as(session)):
             return True
@@ -152,7 +153,7 @@ def _normal(address: IPAddress) -> str:
     return str(mapped or address)
 
 
-def _counted_as(session: Session) -> str:
+def _counted_as(session: CommandLoop) -> str:
     """The network that a session counts for: none while only its balancer is known, which has many clients."""
     return "" if session.awaits_header else _network(session.peer.address)
 

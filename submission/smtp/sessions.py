@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from submission.smtp.places import Row
 
 if TYPE_CHECKING:
-    from submission.smtp.session import Session
+    from submission.smtp.command_loop import CommandLoop
 
 LATECOMERS = 1.0
 """Seconds for connections that were accepted, and are on their way to becoming sessions, when nobody is any more."""
@@ -22,7 +22,7 @@ class Sessions:
 
     def __init__(self, places: Row) -> None:
         self._places = places
-        self._all: set[Session] = set()
+        self._all: set[CommandLoop] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self.is_ending = False
@@ -33,7 +33,7 @@ class Sessions:
         """Whether nobody is there."""
         return not self._all
 
-    def admit(self, session: Session, network: str) -> bool:
+    def admit(self, session: CommandLoop, network: str) -> bool:
         """Count a session in, or say that there is no room."""
         if not self._places.take(network):
             return False
@@ -41,7 +41,7 @@ class Sessions:
         self._empty.clear()
         return True
 
-    def dismiss(self, session: Session, network: str) -> None:
+    def dismiss(self, session: CommandLoop, network: str) -> None:
         """Count a session out; one that was never in is none."""
         if session not in self._all:
             return

@@ -69,8 +69,8 @@ from tests.support.sink import Connection, Sink
 IMPATIENT = """
 import runpy, sys
 from submission.credentials import authenticator
-from submission.smtp import session
-authenticator.LOOKED_AGAIN = session.ERROR_DELAY = 0.0
+from submission.smtp import command_loop
+authenticator.LOOKED_AGAIN = command_loop.ERROR_DELAY = 0.0
 del sys.argv[:3]  # -c, and the command that this stands in for, as far as the module
 runpy.run_module("submission", run_name="__main__", alter_sys=True)
 """

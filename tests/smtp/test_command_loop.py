@@ -14,9 +14,10 @@ from submission.config.settings import Settings
 from submission.core.transaction import Identity, Via
 from submission.credentials import open_authenticator
 from submission.relay.upstream import Pool
+from submission.smtp.command_loop import COMMANDS_AT_A_TIME
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
-from submission.smtp.session import COMMANDS_AT_A_TIME, Session
+from submission.smtp.session import Session
 from submission.smtp.sessions import Sessions
 from submission.smtp.stream import ClientStream
 from tests.support.noting_relay import Relay, running, until
