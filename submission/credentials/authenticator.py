@@ -201,7 +201,7 @@ class Authenticator:
 
     def _check(self, name: str, password: str) -> Login | None:
         version = self._store.version()  # before the record is read, so that it isn't newer
-        record = self._record(name)
+        record = self._record(name, is_whole=True)
         if self._store.keeps_clear:
             return clear.compare(record, password)
         try:
@@ -219,7 +219,7 @@ class Authenticator:
         return record.login
 
     def _find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
-        record, now = self._record(name), time.time()
+        record, now = self._record(name, is_whole=True), time.time()
         if record is None or record.is_disabled:
             return None
         found = app_passwords.find(record.app_passwords, password)
@@ -270,14 +270,17 @@ class Authenticator:
             return None, replace(decoy, salt=keys.salt, iterations=keys.iterations)
         return login, keys
 
-    def _record(self, name: str) -> Record | None:
+    def _record(self, name: str, *, is_whole: bool = False) -> Record | None:
         login = self._login(name)
-        return self._read(login) if login else None
+        return self._read(login, is_whole=is_whole) if login else None
 
-    def _read(self, login: Login) -> Record | None:
-        """What the store has of a login; whether that may be used need not be asked again for a second."""
+    def _read(self, login: Login, *, is_whole: bool = False) -> Record | None:
+        """What the store has of a login; whether that may be used need not be asked again for a second.
+
+        Unless that is to be whole, not its app passwords: the time that each takes would tell who has some.
+        """
         version, now = self._store.version(), time.monotonic()  # before the record is read, so that it isn't newer
-        record = self._store.read(login)
+        record = self._store.read(login) if is_whole else self._store.read_own(login)
         if record is None or record.is_disabled:
             self._enabled.pop(login, None)
             return record

@@ -62,6 +62,9 @@ class Store(Protocol):
     def read(self, login: Login) -> Record | None:
         """What is kept of a login now: every change that was made, by whatever process, is seen."""
 
+    def read_own(self, login: Login) -> Record | None:
+        """Likewise, but for its app passwords, however many of which take no time then."""
+
     def version(self) -> object | None:
         """Something that is equal only as long as nothing changed at all, None where that can't be told.
 

@@ -15,7 +15,7 @@ import pytest
 
 from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
-from submission.core.app_passwords import AppPassword, digest, write_out
+from submission.core.app_passwords import MAX_OF_USER, AppPassword, digest, write_out
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import NoSuchUserError, delete, set_disabled, set_password
@@ -474,6 +474,26 @@ async def test_an_app_password_is_good_for_its_user_where_and_as_long_as_it_is(
         assert await authenticator.find_app_password(name, password, address) is None
 
 
+@pytest.mark.parametrize("need", [Need.SECRET, Need.SCRAM_SHA_256, Need.NOTHING])
+async def test_how_many_app_passwords_somebody_has_takes_no_time(
+    authenticator: Authenticator, store: DatabaseStore, need: Need
+) -> None:
+    """Regression: whoever had fifty was answered half a millisecond later than who isn't there."""
+    app = AppPassword("", digest(write_out(bytes(13))), networks=("192.0.2.0/24",))
+    kept = tuple(replace(app, label=str(number)) for number in range(MAX_OF_USER))
+    store.change(ALICE, lambda record: record and replace(record, app_passwords=kept))
+    ask = {
+        Need.SECRET: authenticator._fetch,
+        Need.NOTHING: lambda name: authenticator._find(name, ""),
+    }.get(need, lambda name: authenticator._fetch_keys(name, need))
+
+    async def of(name: str) -> None:
+        for _ in range(20):
+            ask(name)
+
+    assert await cost(lambda: of("alice"), 5) < 2 * await cost(lambda: of("mallory"), 5)
+
+
 # Logins that somebody else vouches for
 
 
@@ -590,6 +610,9 @@ class SlowStore(DatabaseStore):
 
     def read(self, login: Login) -> Record | None:
         return self._delay(super().read(login))
+
+    def read_own(self, login: Login) -> Record | None:
+        return self._delay(super().read_own(login))
 
     def disabled(self) -> Collection[Login]:
         return self._delay(super().disabled())

@@ -31,6 +31,8 @@ class ClearStore:
     def read(self, login: Login) -> Record | None:
         return self._records.get(login)
 
+    read_own = read
+
     def version(self) -> object | None:
         return None
 
