@@ -201,7 +201,7 @@ class Authenticator:
 
     def _check(self, name: str, password: str) -> Login | None:
         version = self._store.version()  # before the record is read, so that it isn't newer
-        record = self._record(name, is_whole=True)
+        record = self._record(name)
         if self._store.keeps_clear:
             return clear.compare(record, password)
         try:
@@ -234,7 +234,7 @@ class Authenticator:
         """Keep hash and keys of today's costs, unless the record was changed meanwhile; the login is good anyhow."""
         with contextlib.suppress(StoreUnavailableError):
             renewed = renew(record, password)
-            self._store.change(record.login, lambda current: renewed if current == record else current)
+            self._store.change(record.login, lambda current: _with_own(current, record, renewed))
             return renewed
         return record
 
@@ -294,6 +294,13 @@ class Authenticator:
             return parse_login(name, self._default_realm)
         except AccountError:
             return None
+
+
+def _with_own(current: Record | None, before: Record, after: Record) -> Record | None:
+    """What is kept now, with its own credentials exchanged, if these are still what they were; app passwords stay."""
+    if current is None or replace(current, app_passwords=()) != before:
+        return current
+    return replace(after, app_passwords=current.app_passwords)
 
 
 def _with_use(record: Record | None, used: AppPassword, now: float) -> Record | None:

@@ -254,7 +254,7 @@ async def test_a_hash_of_other_costs_is_made_anew_by_the_right_password_only(
 ) -> None:
     of_today = store.read(ALICE)
     assert of_today is not None
-    cheap = replace(of_today, password=CHEAP)
+    cheap = replace(of_today, password=CHEAP, app_passwords=(AppPassword("printer", "digest"),))
     store.change(ALICE, lambda _: cheap)
     assert await authenticator.check_password("alice", "wrong") is None
     assert store.read(ALICE) == cheap
@@ -263,8 +263,32 @@ async def test_a_hash_of_other_costs_is_made_anew_by_the_right_password_only(
     assert renewed is not None
     assert renewed.password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert renewed.secret == of_today.secret
+    assert renewed.app_passwords == cheap.app_passwords
     assert await authenticator.check_password("alice", PASSWORD) == ALICE
     assert store.read(ALICE) == renewed
+
+
+@pytest.mark.parametrize("change", ["password", "disable", "delete"])
+async def test_a_hash_is_not_made_anew_of_what_was_changed_meanwhile(
+    store: DatabaseStore, path: Path, change: str
+) -> None:
+    store.change(ALICE, lambda record: record and replace(record, password=CHEAP))
+    kept: list[Record | None] = []
+
+    def change_it() -> None:
+        match change:
+            case "password":
+                set_password(store, SEALER, ALICE, "another", may_create=False, keep_secret=True)
+            case "disable":
+                set_disabled(store, ALICE, is_disabled=True)
+            case _:
+                delete(store, ALICE)
+        kept.append(store.read(ALICE))
+
+    slow = SlowStore(path, change_it)
+    with contextlib.closing(Authenticator(slow, SEALER, "example.com", threads=1)) as authenticator:
+        assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    assert store.read(ALICE) == kept[0]
 
 
 async def test_a_hash_that_can_t_be_made_anew_lets_in_all_the_same(
