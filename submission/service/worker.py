@@ -120,7 +120,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
             sock,
             shared,
             sessions,
-            None if listen.tls == "none" else inheritance.tls.context(listen.tls_minimum),
+            None if listen.tls == "none" else functools.partial(inheritance.tls.context, listen.tls_minimum),
         )
         for listen, sock in inheritance.sockets
     ]

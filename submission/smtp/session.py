@@ -107,12 +107,12 @@ class Session(CommandLoop):
         return None
 
     async def _start_tls(self) -> None:
-        context = self._listener.tls
-        if context is None:
+        find_tls = self._listener.find_tls
+        if find_tls is None:
             raise RuntimeError("a listener with TLS has no context")
         self._is_encrypted = True
         try:
-            await self._stream.start_tls(context, self)
+            await self._stream.start_tls(find_tls(), self)
         except ClientGoneError:
             self.connection_lost(None)  # asyncio doesn't, for a connection that is lost in the handshake
             raise

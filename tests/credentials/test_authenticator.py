@@ -193,6 +193,16 @@ async def test_a_record_without_keys_gets_them_by_the_right_password_only(
     assert store.read(ALICE) == renewed
 
 
+async def test_what_not_every_login_has_is_looked_for_again_when_something_changed(
+    authenticator: Authenticator, store: DatabaseStore, path: Path
+) -> None:
+    for value, held_back in (("", {Need.SCRAM_SHA_256}), ("keys", set())):
+        store.change(CAROL, lambda record, value=value: record and replace(record, scram_sha_256=value))
+        settle(path)
+        await authenticator.look()
+        assert authenticator.held_back == held_back
+
+
 async def test_a_secret_from_another_row_is_none(authenticator: Authenticator, store: DatabaseStore) -> None:
     alice = store.read(ALICE)
     assert alice is not None
