@@ -51,6 +51,9 @@ REMEMBERED = 10_000
 REMEMBERED_FOR = 600.0
 """Seconds that a right password is remembered."""
 
+ADDRESSES = 8
+"""Addresses that one was right from, and that are remembered."""
+
 LOOKED_AGAIN = 1.0
 """Seconds after which it is asked again whether a login that sends was disabled."""
 
@@ -99,15 +102,22 @@ class Authenticator:
             )
             self._looked = version
 
-    async def check_password(self, name: str, password: str) -> Login | None:
+    async def check_password(self, name: str, password: str, address: str = "") -> Login | None:
         """The login, if the password is its own. Raises StoreUnavailableError."""
-        return self._successes.recall(name, password, self._store.version()) or await self._in_thread(
+        login = self._successes.recall(name, password, self._store.version()) or await self._in_thread(
             lambda: self._check(name, password)
         )
+        if login is not None:
+            self._successes.note(name, password, address)
+        return login
 
-    def remembers(self, name: str, password: str) -> bool:
-        """Whether the password was right a moment ago, and nothing changed since."""
-        return self._successes.recall(name, password, self._store.version()) is not None
+    def remembers(self, name: str, password: str, address: str) -> bool:
+        """Whether the password was right a moment ago, from this very address, and nothing changed since.
+
+        Who may know it at once doesn't wait for a penalty: a guesser elsewhere would have his answer without it.
+        """
+        version = self._store.version()
+        return self._successes.recall(name, password, version, address) is not None
 
     async def find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
         """Whose app password it is, if it is one that is good now, from this address. Raises StoreUnavailableError."""
@@ -325,6 +335,7 @@ class _Success:
     record: Record
     version: object | None
     until: float  # time.monotonic()
+    addresses: tuple[str, ...] = ()  # of clients who had it, the latest last
 
 
 class _Successes:
@@ -335,12 +346,12 @@ class _Successes:
         self._kept: OrderedDict[bytes, _Success] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, name: str, password: str, version: object | None) -> Login | None:
-        """Whose password it is, if it was right in this very version of the store."""
+    def recall(self, name: str, password: str, version: object | None, address: str | None = None) -> Login | None:
+        """Whose password it is, if it was right in this very version of the store, and from that address if one is."""
         success = self._find(name, password)
         if success is None or version is None or success.version != version:
             return None
-        return success.record.login
+        return success.record.login if address is None or address in success.addresses else None
 
     def has(self, name: str, password: str, record: Record) -> bool:
         """Whether it was right for the hash that is in the record now."""
@@ -351,13 +362,21 @@ class _Successes:
         """Remember a success."""
         earlier = self._find(name, password)
         if earlier is not None:  # hashing is due again when it was
-            success = replace(success, until=earlier.until)
+            success = replace(success, until=earlier.until, addresses=earlier.addresses)
         digest = self._digest(name, password)
         with self._lock:
             self._kept[digest] = success
             self._kept.move_to_end(digest)
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
+
+    def note(self, name: str, password: str, address: str) -> None:
+        """Know from where somebody had this success, if it is one that is remembered."""
+        digest = self._digest(name, password)
+        with self._lock:
+            success = self._kept.get(digest)
+            if success is not None and address not in success.addresses:
+                self._kept[digest] = replace(success, addresses=(*success.addresses, address)[-ADDRESSES:])
 
     def _find(self, name: str, password: str) -> _Success | None:
         digest = self._digest(name, password)

@@ -19,7 +19,7 @@ from submission.core.app_passwords import MAX_OF_USER, AppPassword, digest, writ
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import NoSuchUserError, delete, set_disabled, set_password
-from submission.credentials.authenticator import MAX_WAITING, REMEMBERED_FOR, Authenticator
+from submission.credentials.authenticator import ADDRESSES, MAX_WAITING, REMEMBERED_FOR, Authenticator
 from submission.credentials.database import DatabaseStore
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, StoreUnavailableError
@@ -470,6 +470,27 @@ async def test_what_is_remembered_is_forgotten_in_time(
         await remembering.check_password("alice", PASSWORD)
 
 
+async def test_a_password_is_remembered_for_the_addresses_that_it_was_right_from(remembering: Authenticator) -> None:
+    assert remembering.remembers("alice", PASSWORD, "")
+    addresses = [f"192.0.2.{number}" for number in range(ADDRESSES + 1)]
+    for address in addresses:
+        assert not remembering.remembers("alice", PASSWORD, address)
+        assert await remembering.check_password("alice", PASSWORD, address) == ALICE
+        assert remembering.remembers("alice", PASSWORD, address)
+    assert [remembering.remembers("alice", PASSWORD, address) for address in addresses] == [False] + ADDRESSES * [True]
+    assert not remembering.remembers("alice", "wrong", addresses[-1])
+    assert not remembering.remembers("carol", PASSWORD, addresses[-1])
+
+
+async def test_it_stays_remembered_for_them_when_it_is_compared_again(path: Path, authenticator: Authenticator) -> None:
+    assert await authenticator.check_password("alice", PASSWORD, "192.0.2.7") == ALICE
+    assert not authenticator.remembers("alice", PASSWORD, "192.0.2.7")  # in a store that was written to just now
+    settle(path)
+    assert await authenticator.check_password("alice", PASSWORD, "192.0.2.8") == ALICE
+    assert authenticator.remembers("alice", PASSWORD, "192.0.2.7")
+    assert not authenticator.remembers("alice", PASSWORD, "192.0.2.9")
+
+
 async def test_to_be_asked_often_does_not_prolong_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authenticator = Authenticator(DatabaseStore(path), SEALER, "example.com", threads=1)
     assert await authenticator.check_password("alice", PASSWORD) == ALICE
@@ -495,7 +516,7 @@ async def test_an_app_password_is_good_for_its_user_where_and_as_long_as_it_is(
     settle(path)
     assert await authenticator.find_app_password("alice", app, "192.0.2.7") == (ALICE, kept[0])
     assert await authenticator.check_password("alice", app) is None
-    assert not authenticator.remembers("alice", app)
+    assert not authenticator.remembers("alice", app, "")
     set_disabled(store, CAROL, is_disabled=True)
     for name, password, address in (
         ("alice", app, "198.51.100.1"),
@@ -668,7 +689,7 @@ async def test_an_answer_that_was_old_when_it_came_is_not_kept_as_a_new_one(
     settle(path)
     with contextlib.closing(Authenticator(SlowStore(path, disable), SEALER, "example.com", threads=1)) as authenticator:
         assert await authenticator.check_password("alice", PASSWORD) == ALICE
-        assert not authenticator.remembers("alice", PASSWORD)
+        assert not authenticator.remembers("alice", PASSWORD, "")
         assert not await authenticator.is_enabled(ALICE)
     set_disabled(store, ALICE, is_disabled=False)
     settle(path)
