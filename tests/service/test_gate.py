@@ -261,6 +261,13 @@ class Gate(RuleBasedStateMachine):
         """Have somebody read mail where a client is that is here."""
         self.grant(session.visitor.address, user)
 
+    @rule(session=sessions, user=st.sampled_from((*USERS, "Alice")))
+    def read_mail_though_disabled(self, session: Session, user: str) -> None:
+        """Have somebody read mail where a client is that is here, who may send no more."""
+        self.grant(session.visitor.address, user)
+        self.change_account(user.lower(), "disable")
+        self._send(session, [Command("RSET"), Command("MAIL", OWN)])
+
     @precondition(lambda self: any(self.world.grants.values()))
     @rule(data=st.data(), is_over=st.booleans())
     def end_grant(self, data: st.DataObject, is_over: bool) -> None:
