@@ -55,11 +55,12 @@ class Identity:
     via: Via
     login: Login | None
     senders: tuple[str, ...] = ()
+    user: str | None = field(init=False, repr=False, compare=False)
+    """The login as the log has it."""
 
-    @property
-    def user(self) -> str | None:
-        """The login as the log has it."""
-        return str(self.login) if self.login else None
+    def __post_init__(self) -> None:
+        """Put the login into words once: every message needs them several times."""
+        object.__setattr__(self, "user", str(self.login) if self.login else None)
 
 
 @dataclass(slots=True)

@@ -26,14 +26,16 @@ from submission.service.crew import (
     raise_descriptor_limit,
 )
 from submission.service.errors import StartError
-from submission.service.monitoring import open_monitoring
+from submission.service.monitoring import Monitoring, open_monitoring
 from submission.service.pop_sockets import open_pop_sockets
 from submission.service.supervisor import Supervisor
 from submission.service.worker import DRAIN, Inheritance, find_event_loop
+from submission.smtp.in_doubt import InDoubt, take_left
 from submission.smtp.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["StartError", "run"]
 
@@ -63,13 +65,26 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
     drop_root(settings.user)
     places = Places(rows, settings.limits.connections, settings.limits.connections_per_ip)
     users = Places(rows, settings.limits.connections, settings.limits.user.connections)
+    in_doubt = open_in_doubt(settings.state_dir, rows, monitoring)
     inheritance = Inheritance(
-        settings, sockets, pop_sockets, tls, places, users, monitoring, workers, threads, make_loop, shows_dialogue
+        settings,
+        sockets,
+        pop_sockets,
+        tls,
+        places,
+        users,
+        in_doubt,
+        monitoring,
+        workers,
+        threads,
+        make_loop,
+        shows_dialogue,
     )
 
     def forget(row: int) -> None:
         places.clear(row)
         users.clear(row)
+        monitoring.tell_unknown(in_doubt.take(row), row, "worker died")
 
     def report(begun: int, reason: StartError | None) -> None:
         try:
@@ -89,6 +104,16 @@ def run(read: Callable[[], Settings], on_ready: Callable[[], None], *, shows_dia
         supervisor.run(on_ready)
     finally:
         verdict.remove(settings.state_dir)
+        in_doubt.remove()
+
+
+def open_in_doubt(state_dir: Path, rows: int, monitoring: Monitoring) -> InDoubt:
+    """Tell of what a service before this one left in doubt, and have room for as many workers. Raises StartError."""
+    try:
+        monitoring.tell_unknown(take_left(state_dir), 0, "service died")
+        return InDoubt(state_dir, rows)
+    except OSError as error:
+        raise StartError(f"{state_dir}: {error.strerror}", os.EX_CANTCREAT) from error
 
 
 def forbid_core_files() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from submission import logs
@@ -20,8 +21,10 @@ from submission.metrics.history import History
 from submission.metrics.server import Access, MetricsServer, TokenError, open_access
 from submission.metrics.status import SERIES, Sources
 from submission.service.errors import StartError
+from submission.smtp.in_doubt import Note
 from submission.smtp.places import Places
 from submission.smtp.tls import ServerTls
+from submission.smtp.trace import describe_unknown
 from submission.state import State, penalties, quotas
 from submission.state.grants import GrantTable
 from submission.state.penalties import PenaltyTable
@@ -52,6 +55,14 @@ class Monitoring:
         if not serves:
             for sock in self.sockets:
                 sock.close()
+
+    def tell_unknown(self, notes: Iterable[Note], number: int, reason: str) -> None:
+        """Log messages that were left in doubt, and count them in the row with this number, whose process is gone."""
+        count = Counting(self.counters, number)
+        for note in notes:
+            fields = describe_unknown(note, reason)
+            logs.record("message", fields)
+            count("message", fields)
 
     def serve(self, settings: Settings, places: Places, tls: ServerTls, state: State) -> MetricsServer | None:
         """The server, not started yet; None where there is nobody to ask it. Raises StoreUnavailableError."""

@@ -36,6 +36,7 @@ from submission.service.pop_sockets import PopSockets
 from submission.service.renewal import catch_up, watch
 from submission.service.station import Station
 from submission.smtp.admission import open_admissions
+from submission.smtp.in_doubt import InDoubt
 from submission.smtp.listener import Listener, Shared
 from submission.smtp.places import Places
 from submission.smtp.sessions import Sessions
@@ -62,6 +63,7 @@ class Inheritance:
     places: Places
     users: Places
     """Of the connections that each user has."""
+    in_doubt: InDoubt
     monitoring: Monitoring
     workers: int
     threads: int
@@ -160,6 +162,7 @@ def _open(inheritance: Inheritance, row: int) -> tuple[Shared, State]:
             PenaltyTable(state, derive_key(settings, KEY_PURPOSE)),
             open_admissions(settings, table, authenticator.is_shut_out),
             limiting=open_limiting(settings, state, authenticator, inheritance.users.row(row)),
+            notes=inheritance.in_doubt.row(row),
             shows_dialogue=inheritance.shows_dialogue,
         )
     except (StoreUnavailableError, StateUnavailableError) as error:

@@ -23,11 +23,13 @@ from submission.smtp.stream import ClientStream
 class ChunkedMessage:
     """One message. `relay` is called for each chunk, until its outcome isn't open any more."""
 
-    def __init__(self, stream: ClientStream, upstream: Upstream, message: JudgedMessage, max_size: int) -> None:
+    def __init__(
+        self, stream: ClientStream, upstream: Upstream, delivery: Delivery, message: JudgedMessage, max_size: int
+    ) -> None:
         self._stream = stream
         self._upstream = upstream
         self._message = message
-        self.delivery = Delivery(upstream)
+        self.delivery = delivery
         self._max_size = max_size
         self._stuffer = None if upstream.takes_chunks else DotStuffer()
         self._checker = LineChecker(max_size)

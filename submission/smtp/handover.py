@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from submission.core import addresses, extensions, parameters, replies
@@ -62,7 +63,7 @@ class Handover:
         self._answers = answers
         self._open: _Open | None = None
         self.quotas = Quotas(shared.limiting, peer)
-        self.trace = Trace(settings, peer)
+        self.trace = Trace(settings, peer, shared.notes)
 
     @property
     def max_size(self) -> int:
@@ -158,7 +159,7 @@ class Handover:
             return Outcome(self._lose(error), 0, str(error))
         if reply.code == 354 and transaction.envelope.recipients and not transaction.is_refused:
             self._answers.say(reply)
-            delivery = Delivery(transaction.upstream)
+            delivery = self._delivery(transaction)
             message = self._message(transaction.envelope, is_stuffed=True)
             self.trace.messages += 1
             return await self._transfer(delivery, relay_data(self._stream, delivery, message, self.max_size))
@@ -173,7 +174,8 @@ class Handover:
         chunks = transaction.chunks
         if chunks is None:
             message = self._message(transaction.envelope, is_stuffed=False)
-            chunks = ChunkedMessage(self._stream, transaction.upstream, message, self.max_size)
+            delivery = self._delivery(transaction)
+            chunks = ChunkedMessage(self._stream, transaction.upstream, delivery, message, self.max_size)
             refusal = await chunks.open()
             if refusal is not None:
                 has_ended = await skip(self._stream, chunk, self.max_size * PATIENCE)
@@ -230,6 +232,9 @@ class Handover:
         now = self._shared.now()
         received = self.trace.received(envelope, now)
         return JudgedMessage(self._shared.judge, self._peer, envelope, received, now, is_stuffed=is_stuffed)
+
+    def _delivery(self, transaction: _Open) -> Delivery:
+        return Delivery(transaction.upstream, partial(self.trace.note_end, transaction.envelope))
 
     def _describe_client(self) -> Client:
         """Who submits, for a relay that wants to know."""

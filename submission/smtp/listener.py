@@ -23,6 +23,7 @@ from submission.credentials.authenticator import Authenticator
 from submission.relay.pool import Pool
 from submission.smtp.admission import Admissions
 from submission.smtp.command_loop import CommandLoop
+from submission.smtp.in_doubt import ROW, Notes
 from submission.smtp.judging import Judge
 from submission.smtp.quotas import Limiting
 from submission.smtp.session import Session
@@ -50,6 +51,8 @@ class Shared:
     """Whether the log has each line of each session, secrets starred."""
     limiting: Limiting | None = None
     """None where everybody may send without limit."""
+    notes: Notes = field(default_factory=lambda: Notes(memoryview(bytearray(ROW))))
+    """Where messages are noted whose end the relay has; nobody looks there unless told."""
     judge: Judge = field(init=False)
 
     def __post_init__(self) -> None:

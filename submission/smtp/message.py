@@ -11,6 +11,7 @@ message away, and with a reply that says so, once the client has sent what it an
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from submission.core import replies
@@ -38,8 +39,10 @@ class Outcome(NamedTuple):
 class Delivery:
     """The relay's end of a message on its way. Once it is lost nothing is sent any more; the client is told later."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, on_end: Callable[[int], None]) -> None:
+        """`on_end` is called before the end of the message goes out, with its size."""
         self._upstream = upstream
+        self._on_end = on_end
         self._loss: RelayError | None = None
         self.is_committed = False
         """Whether the relay may have the whole message: from then on only its reply can tell what became of it."""
@@ -69,7 +72,9 @@ class Delivery:
         """Send what is left of the message with its end, or of a chunk, and hear what the relay says to it."""
         if self.loss is not None:
             return self.explain(self.loss, size)
-        self.is_committed = is_message
+        if is_message:
+            self.is_committed = True
+            self._on_end(size)
         asked = time.monotonic()
         try:
             reply = await self._upstream.finish(octets, is_message=is_message)

@@ -54,13 +54,13 @@ def hit(column: str, ground: Ground) -> Iterator[None]:
     """Processes are hit; in the end those that were stopped run again."""
     server = ground.server
     workers = server.workers()
-    pids = workers if column.startswith("worker") else [server.pid]
+    pids = {"worker": workers, "supervisor": [server.pid], "all": [server.pid, *workers]}[column.split()[0]]
     is_stop = column.endswith("SIGSTOP")
     for pid in pids:
         os.kill(pid, signal.SIGSTOP if is_stop else signal.SIGKILL)
-    if not is_stop and pids is workers:
+    if column == "worker kill -9":
         wait_until(lambda: len(ground.events.all("worker-died")) == len(workers))
-    elif not is_stop:
+    elif column == "supervisor kill -9":
         # The workers drain: who is in no transaction is sent away.
         ground.wait_for_sessions(sum(step == "reply" or word == "nothing" for step, word in TABLE[column].items()))
     yield
@@ -102,7 +102,7 @@ def test_column(column: str, server: Server, relay: Relay, ground: Ground) -> No
         finally:
             may_go_on.set()
         heard = {plan: attempt.result() for plan, attempt in attempts.items()}
-    if column == "supervisor kill -9":
+    if not is_alive(server.pid):
         restart(server, workers)
     if isinstance(relay, FailingRelay):
         relay.order("well")

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tests.support.granting import JOE, MailLog
 from tests.support.monitored import occupied
 from tests.support.network import PATIENCE, free_port, wait_until
 from tests.support.server import Server, Settings
-from tests.support.sink import Sink, reply, script
+from tests.support.sink import Answer, Sink, reply, script
 from tests.support.workers import find_worker
 
 PORT = free_port()
@@ -115,6 +116,48 @@ def test_clients_are_counted_while_they_are_there_and_those_without_room(server:
     assert value("submission_limited_total", "connections") >= 4
     for client in clients:
         client.leave("close")
+
+
+def test_a_message_that_a_dead_worker_left_in_doubt_is_told_and_counted(
+    server: Server, sink: Sink, events: Events
+) -> None:
+    before = value("submission_messages_total", "unknown", "auth")
+    ended = threading.Event()
+
+    def answer(step: str) -> Answer:
+        if step == ".":
+            ended.set()
+            return Answer(then="silence")
+        return taking(step)
+
+    taking = script()
+    sink.answer = answer
+    with Client(server) as client:
+        assert client.log_in(USER, PASSWORD).startswith(b"235 ")
+        client.say_each("MAIL FROM:<carol@example.com>", "RCPT TO:<dave@example.com>", "DATA")
+        client.send(MESSAGE + b".\r\n")
+        assert ended.wait(PATIENCE)
+        victim = find_worker(server.workers(), client.port)
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
+        events.wait("worker-died")
+    found = events.all("message")[-1]
+    session = found.pop("session")
+    assert found == {
+        "time": found["time"],
+        "event": "message",
+        "result": "unknown",
+        "user": "carol@example.com",
+        "ip": "127.0.0.1",
+        "via": "auth",
+        "from": "carol@example.com",
+        "nrcpt": "1",
+        "size": str(len(MESSAGE)),
+        "id": f"{session}.1",
+        "reason": "worker died",
+    }
+    assert value("submission_messages_total", "unknown", "auth") == before + 1
+    sink.disconnect()
 
 
 def test_nothing_that_a_dead_worker_counted_is_lost(server: Server, sink: Sink, events: Events) -> None:

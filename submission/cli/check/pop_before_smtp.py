@@ -14,6 +14,9 @@ from submission.popwatch.files import expand
 from submission.popwatch.syslog import syslog_address
 from submission.sendmail.files import find_makemap
 
+RUNTIME = Path("/run/submission")
+"""What the unit of systemd makes at each start (contrib/systemd, RuntimeDirectory=)."""
+
 
 def examine_pop_before_smtp(pop: PopBeforeSmtp, user: pwd.struct_passwd | None) -> Iterator[Finding]:
     """Whether the service can read and write all that it is to."""
@@ -25,9 +28,8 @@ def examine_pop_before_smtp(pop: PopBeforeSmtp, user: pwd.struct_passwd | None) 
     for number, log in enumerate(pop.logs):
         yield from _log(f"pop_before_smtp.logs[{number}]", log, user)
     sendmail = pop.sendmail
-    if sendmail.socketmap is not None and not sendmail.socketmap.parent.is_dir():
-        folder = sendmail.socketmap.parent
-        yield Finding("pop_before_smtp.sendmail.socketmap", f'"{folder}" is not a folder, must be one for a socket')
+    if sendmail.socketmap is not None:  # whose socket is made before root is dropped
+        yield from _folder("pop_before_smtp.sendmail.socketmap", sendmail.socketmap.parent, None)
     for key, path in (("text_map", sendmail.text_map), ("access_map", sendmail.access_map)):
         if path is not None:
             yield from _map(f"pop_before_smtp.sendmail.{key}", path, user)
@@ -63,6 +65,10 @@ def _map(key: str, path: Path, user: pwd.struct_passwd | None) -> Iterator[Findi
 def _folder(key: str, folder: Path, user: pwd.struct_passwd | None) -> Iterator[Finding]:
     name = user.pw_name if user else "the service"
     wish = f"must be a folder that {name} may write to"
+    if folder == RUNTIME and not folder.exists():
+        text = f'"{folder}" is not there yet: the unit of systemd makes it at each start, without systemd it is for you'
+        yield Finding(key, text, is_warning=True)
+        return
     try:
         status = folder.stat()
     except OSError as error:

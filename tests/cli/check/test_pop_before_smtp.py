@@ -69,10 +69,18 @@ def test_what_the_service_makes_needs_a_folder_of_its_own(folder: Path) -> None:
     )
     assert set(found) == {"logs[0]", "sendmail.socketmap", "sendmail.text_map", "sendmail.access_map"}
     assert "cannot be written to" in found["logs[0]"].text
-    assert "is not a folder" in found["sendmail.socketmap"].text
+    assert "No such file or directory, must be a folder" in found["sendmail.socketmap"].text
     assert "cannot be written to" in found["sendmail.text_map"].text
     os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
     assert findings(logs=[f"syslog:{folder}/log"], sendmail={"text_map": f"{folder}/popip"}) == {}
+
+
+@pytest.mark.parametrize("key", ["socketmap", "text_map"])
+def test_the_folder_that_the_unit_makes_may_come(folder: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pop_before_smtp, "RUNTIME", folder / "run")
+    finding = findings(sendmail={key: f"{folder}/run/popip"})[f"sendmail.{key}"]
+    assert finding.is_warning
+    assert finding.text.startswith(f'"{folder}/run" is not there yet')
 
 
 def test_an_access_file_needs_makemap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
