@@ -222,7 +222,7 @@ async def _serve(loop: Loop, client: _Client) -> None:
     shared = Shared(settings, pool, authenticator, lambda: datetime(2026, 11, 21, tzinfo=UTC))
     listen = settings.listen[0].model_copy(update={"tls": "starttls"})
     places = Places(1, 1, 1)
-    listener = Listener(listen, sock, shared, Sessions(places.row(0)), _context())
+    listener = Listener(listen, sock, shared, Sessions(places.row(0)), _context)
     session = Session(listener)
     wire = Wire(loop, session, client.take, {"peername": ("203.0.113.5", 49152)})
     client.wire = wire

@@ -24,6 +24,7 @@ from typing import Literal, TypeAlias
 
 from submission.core.addresses import Login, Mailbox
 from submission.core.replies import Reply, own
+from submission.core.transaction import Identity, Via
 
 SenderRule: TypeAlias = Literal["any", "realm", "own"]
 
@@ -67,9 +68,9 @@ def is_own(local: bytes, user: bytes) -> bool:
     return local == user or (local.startswith(user + b"+") and len(local) > len(user) + 1)
 
 
-def refuse_sender(address: Mailbox, login: Login) -> Reply:
-    """The reply to a sender that a login may not name."""
-    return own(553, "7.1", f"Sender <{_shown(address.text)}> is not one of {_shown(str(login).encode())}")
+def refuse_sender(address: Mailbox, identity: Identity) -> Reply:
+    """The reply to a sender that a client may not name."""
+    return own(553, "7.1", f"Sender <{_shown(address.text)}> is not one of {_whose(identity)}")
 
 
 def refuse_app_sender(address: Mailbox, login: Login) -> Reply:
@@ -78,14 +79,21 @@ def refuse_app_sender(address: Mailbox, login: Login) -> Reply:
     return own(553, "7.1", f"Sender <{shown[0]}> is not one that this app password of {shown[1]} is good for")
 
 
-def refuse_from(address: bytes, login: Login) -> Reply:
-    """The reply to a message whose From a login may not name."""
-    return own(553, "7.1", f"From <{_shown(address)}> is not one of {_shown(str(login).encode())}")
+def refuse_from(address: bytes, identity: Identity) -> Reply:
+    """The reply to a message whose From a client may not name."""
+    return own(553, "7.1", f"From <{_shown(address)}> is not one of {_whose(identity)}")
 
 
 def is_rewritten(recipient: Mailbox) -> bool:
     """Whether sendmail might find another recipient in this one: percent, bang, route, or an @ in quotes."""
     return _REWRITTEN.search(recipient.local) is not None
+
+
+def _whose(identity: Identity) -> str:
+    """Whose name it should be. A login is told to who proved it: by a grant, strangers at an address send, too."""
+    if identity.via is Via.AUTH:
+        return _shown(str(identity.login).encode())
+    return "the user who has read mail from your address"
 
 
 def _shown(text: bytes) -> str:

@@ -51,6 +51,9 @@ REMEMBERED = 10_000
 REMEMBERED_FOR = 600.0
 """Seconds that a right password is remembered."""
 
+ADDRESSES = 8
+"""Addresses that one was right from, and that are remembered."""
+
 LOOKED_AGAIN = 1.0
 """Seconds after which it is asked again whether a login that sends was disabled."""
 
@@ -84,6 +87,7 @@ class Authenticator:
         """What some login lacks, as far as `look` found; see there."""
         self._looked: object | None = None
         self._enabled: dict[Login, tuple[object | None, float]] = {}  # in which version of the store, looked at when
+        self._disabled: tuple[frozenset[str], object | None, float] = frozenset(), None, -math.inf  # likewise
 
     async def look(self) -> None:
         """Find out what not every login has. Raises StoreUnavailableError.
@@ -98,15 +102,22 @@ class Authenticator:
             )
             self._looked = version
 
-    async def check_password(self, name: str, password: str) -> Login | None:
+    async def check_password(self, name: str, password: str, address: str = "") -> Login | None:
         """The login, if the password is its own. Raises StoreUnavailableError."""
-        return self._successes.recall(name, password, self._store.version()) or await self._in_thread(
+        login = self._successes.recall(name, password, self._store.version()) or await self._in_thread(
             lambda: self._check(name, password)
         )
+        if login is not None:
+            self._successes.note(name, password, address)
+        return login
 
-    def remembers(self, name: str, password: str) -> bool:
-        """Whether the password was right a moment ago, and nothing changed since."""
-        return self._successes.recall(name, password, self._store.version()) is not None
+    def remembers(self, name: str, password: str, address: str) -> bool:
+        """Whether the password was right a moment ago, from this very address, and nothing changed since.
+
+        Who may know it at once doesn't wait for a penalty: a guesser elsewhere would have his answer without it.
+        """
+        version = self._store.version()
+        return self._successes.recall(name, password, version, address) is not None
 
     async def find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
         """Whose app password it is, if it is one that is good now, from this address. Raises StoreUnavailableError."""
@@ -147,10 +158,8 @@ class Authenticator:
         """
         return await self._in_thread(lambda: self._find(user, name))
 
-    async def is_enabled(self, login: Login, *, may_be_foreign: bool = False) -> bool:
+    async def is_enabled(self, login: Login) -> bool:
         """Whether a login that was proved before may still be used. Raises StoreUnavailableError.
-
-        `may_be_foreign` is whether it may be one that the store needn't know, such as of a POP server's.
 
         It is asked at each message, so a yes is good for a second, and for as long as nothing changes in the store.
         """
@@ -161,14 +170,30 @@ class Authenticator:
         version = self._store.version()
         if version is None or version != seen:
             record = await self._in_thread(lambda: self._read(login))
-            return may_be_foreign if record is None else not record.is_disabled
+            return record is not None and not record.is_disabled
         self._enabled[login] = version, now
         return True
+
+    async def is_shut_out(self, user: Login) -> bool:
+        """Whether a user of a POP server's has an account here that is disabled. Raises StoreUnavailableError.
+
+        Many of these servers let users write their names in any case, and log what was written. The answer is as old
+        as that of `is_enabled` may be.
+        """
+        now = time.monotonic()
+        names, seen, looked = self._disabled
+        if now - looked >= LOOKED_AGAIN:
+            version = self._store.version()  # before it is read, so that it isn't newer
+            if version is None or version != seen:
+                names = await self._in_thread(lambda: frozenset(str(login).lower() for login in self._store.disabled()))
+            self._disabled = names, version, now
+        return str(user).lower() in names
 
     def suspend(self, login: Login) -> None:
         """Disable a login. Blocks. Raises AccountError, StoreUnavailableError."""
         set_disabled(self._store, login, is_disabled=True)
         self._enabled.pop(login, None)
+        self._disabled = frozenset(), None, -math.inf
 
     def close(self) -> None:
         """End the threads and let go of the store."""
@@ -204,7 +229,7 @@ class Authenticator:
         return record.login
 
     def _find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
-        record, now = self._record(name), time.time()
+        record, now = self._record(name, is_whole=True), time.time()
         if record is None or record.is_disabled:
             return None
         found = app_passwords.find(record.app_passwords, password)
@@ -219,7 +244,7 @@ class Authenticator:
         """Keep hash and keys of today's costs, unless the record was changed meanwhile; the login is good anyhow."""
         with contextlib.suppress(StoreUnavailableError):
             renewed = renew(record, password)
-            self._store.change(record.login, lambda current: renewed if current == record else current)
+            self._store.change(record.login, lambda current: _with_own(current, record, renewed))
             return renewed
         return record
 
@@ -255,14 +280,17 @@ class Authenticator:
             return None, replace(decoy, salt=keys.salt, iterations=keys.iterations)
         return login, keys
 
-    def _record(self, name: str) -> Record | None:
+    def _record(self, name: str, *, is_whole: bool = False) -> Record | None:
         login = self._login(name)
-        return self._read(login) if login else None
+        return self._read(login, is_whole=is_whole) if login else None
 
-    def _read(self, login: Login) -> Record | None:
-        """What the store has of a login; whether that may be used need not be asked again for a second."""
+    def _read(self, login: Login, *, is_whole: bool = False) -> Record | None:
+        """What the store has of a login; whether that may be used need not be asked again for a second.
+
+        Unless that is to be whole, not its app passwords: the time that each takes would tell who has some.
+        """
         version, now = self._store.version(), time.monotonic()  # before the record is read, so that it isn't newer
-        record = self._store.read(login)
+        record = self._store.read(login) if is_whole else self._store.read_own(login)
         if record is None or record.is_disabled:
             self._enabled.pop(login, None)
             return record
@@ -276,6 +304,13 @@ class Authenticator:
             return parse_login(name, self._default_realm)
         except AccountError:
             return None
+
+
+def _with_own(current: Record | None, before: Record, after: Record) -> Record | None:
+    """What is kept now, with its own credentials exchanged, if these are still what they were; app passwords stay."""
+    if current is None or replace(current, app_passwords=()) != before:
+        return current
+    return replace(after, app_passwords=current.app_passwords)
 
 
 def _with_use(record: Record | None, used: AppPassword, now: float) -> Record | None:
@@ -300,6 +335,7 @@ class _Success:
     record: Record
     version: object | None
     until: float  # time.monotonic()
+    addresses: tuple[str, ...] = ()  # of clients who had it, the latest last
 
 
 class _Successes:
@@ -310,32 +346,37 @@ class _Successes:
         self._kept: OrderedDict[bytes, _Success] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, name: str, password: str, version: object | None) -> Login | None:
-        """Whose password it is, if it was right in this very version of the store."""
+    def recall(self, name: str, password: str, version: object | None, address: str | None = None) -> Login | None:
+        """Whose password it is, if it was right in this very version of the store, and from that address if one is."""
         success = self._find(name, password)
         if success is None or version is None or success.version != version:
             return None
-        return success.record.login
+        return success.record.login if address is None or address in success.addresses else None
 
     def has(self, name: str, password: str, record: Record) -> bool:
         """Whether it was right for the hash that is in the record now."""
         success = self._find(name, password)
-        return success is not None and (success.record.login, success.record.password) == (
-            record.login,
-            record.password,
-        )
+        return success is not None and success.record.password == record.password
 
     def add(self, name: str, password: str, success: _Success) -> None:
         """Remember a success."""
         earlier = self._find(name, password)
         if earlier is not None:  # hashing is due again when it was
-            success = replace(success, until=earlier.until)
+            success = replace(success, until=earlier.until, addresses=earlier.addresses)
         digest = self._digest(name, password)
         with self._lock:
             self._kept[digest] = success
             self._kept.move_to_end(digest)
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
+
+    def note(self, name: str, password: str, address: str) -> None:
+        """Know from where somebody had this success, if it is one that is remembered."""
+        digest = self._digest(name, password)
+        with self._lock:
+            success = self._kept.get(digest)
+            if success is not None and address not in success.addresses:
+                self._kept[digest] = replace(success, addresses=(*success.addresses, address)[-ADDRESSES:])
 
     def _find(self, name: str, password: str) -> _Success | None:
         digest = self._digest(name, password)

@@ -19,7 +19,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from sqlalchemy import (
     Engine,
     MetaData,
     Row,
+    Select,
     String,
     Table,
     bindparam,
@@ -76,6 +77,7 @@ _COLUMNS = _CREDENTIALS.c
 _OF_LOGIN = (_COLUMNS.user == bindparam("of_user"), _COLUMNS.realm == bindparam("of_realm"))
 # Built once: to build and compile a statement takes three times as long as to run it.
 _SELECT = select(_COLUMNS.property, _COLUMNS.value).where(*_OF_LOGIN)
+_SELECT_OWN = _SELECT.where(~_COLUMNS.property.startswith(_APP))
 _DELETE = delete(_CREDENTIALS).where(*_OF_LOGIN)
 
 
@@ -95,6 +97,11 @@ class DatabaseStore:
         """What is kept of a login now."""
         with _translated(self._path), self._current_engine().connect() as connection:
             return _read(connection, login)
+
+    def read_own(self, login: Login) -> Record | None:
+        """What is kept of a login now, but for its app passwords."""
+        with _translated(self._path), self._current_engine().connect() as connection:
+            return _read(connection, login, _SELECT_OWN)
 
     def version(self) -> object | None:
         """What the file system says of the file, which every transaction writes to.
@@ -131,6 +138,12 @@ class DatabaseStore:
         with _translated(self._path), self._current_engine().connect() as connection:
             return connection.execute(query).first() is None
 
+    def disabled(self) -> Collection[Login]:
+        """Every login that is kept and refused."""
+        query = select(_COLUMNS.user, _COLUMNS.realm).where(_COLUMNS.property == _DISABLED)
+        with _translated(self._path), self._current_engine().connect() as connection:
+            return [Login(row.user, row.realm) for row in connection.execute(query)]
+
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""
         query = select(_CREDENTIALS).order_by(_COLUMNS.realm, _COLUMNS.user)
@@ -166,8 +179,8 @@ def _of(login: Login) -> dict[str, str]:
     return {"of_user": login.user, "of_realm": login.realm}
 
 
-def _read(connection: Connection, login: Login) -> Record | None:
-    rows = connection.execute(_SELECT, _of(login)).all()
+def _read(connection: Connection, login: Login, query: Select[Any] = _SELECT) -> Record | None:
+    rows = connection.execute(query, _of(login)).all()
     return _record(login, rows) if rows else None
 
 

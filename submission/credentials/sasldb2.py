@@ -16,7 +16,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +88,10 @@ class Sasldb2Store:
         """What is kept of a login now."""
         return self._current_table().record(login)
 
+    def read_own(self, login: Login) -> Record | None:
+        """The same, for Cyrus's file keeps no app passwords."""
+        return self.read(login)
+
     def version(self) -> object | None:
         """What the file system says of the file."""
         return shared_file.version(self._path)
@@ -108,6 +112,10 @@ class Sasldb2Store:
     def serves_all(self, need: Need) -> bool:  # noqa: ARG002 - passwords in the clear serve every mechanism
         """Whether every login finds what a mechanism with this need wants."""
         return True
+
+    def disabled(self) -> Collection[Login]:
+        """None, for Cyrus's file can't keep that one is."""
+        return ()
 
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""

@@ -8,7 +8,7 @@ is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -62,6 +62,9 @@ class Store(Protocol):
     def read(self, login: Login) -> Record | None:
         """What is kept of a login now: every change that was made, by whatever process, is seen."""
 
+    def read_own(self, login: Login) -> Record | None:
+        """Likewise, but for its app passwords, however many of which take no time then."""
+
     def version(self) -> object | None:
         """Something that is equal only as long as nothing changed at all, None where that can't be told.
 
@@ -73,6 +76,9 @@ class Store(Protocol):
 
     def serves_all(self, need: Need) -> bool:
         """Whether every login that is let in finds what a mechanism with this need wants."""
+
+    def disabled(self) -> Collection[Login]:
+        """Every login that is kept and refused."""
 
     def records(self) -> Iterator[Record]:
         """All that is kept, ordered by realm and user."""

@@ -122,7 +122,7 @@ async def _serve(station: Station, inheritance: Inheritance) -> None:
             sock,
             shared,
             sessions,
-            None if listen.tls == "none" else inheritance.tls.context(listen.tls_minimum),
+            None if listen.tls == "none" else functools.partial(inheritance.tls.context, listen.tls_minimum),
         )
         for listen, sock in inheritance.sockets
     ]
@@ -153,14 +153,14 @@ def _open(inheritance: Inheritance, row: int) -> tuple[Shared, State]:
     try:
         authenticator = open_authenticator(settings, inheritance.threads)
         state = SqliteState(settings.state_dir / "state.db")
-        table, is_enabled = GrantTable(state), functools.partial(authenticator.is_enabled, may_be_foreign=True)
+        table = GrantTable(state)
         shared = Shared(
             settings,
             Pool(settings.relay, settings.hostname, inheritance.workers),
             authenticator,
             lambda: _local_time(int(time.time())),
             PenaltyTable(state, derive_key(settings, KEY_PURPOSE)),
-            open_admissions(settings, table, is_enabled),
+            open_admissions(settings, table, authenticator.is_shut_out),
             limiting=open_limiting(settings, state, authenticator, inheritance.users.row(row)),
             notes=inheritance.in_doubt.row(row),
             shows_dialogue=inheritance.shows_dialogue,

@@ -22,8 +22,8 @@ from submission.core.transaction import Identity, Via
 from submission.state import StateUnavailableError
 from submission.state.grants import GrantTable
 
-IsEnabled = Callable[[Login], Awaitable[bool]]
-"""Whether a login has no account, or one that isn't disabled."""
+IsShutOut = Callable[[Login], Awaitable[bool]]
+"""Whether a user of a mail server's has an account here that is disabled."""
 
 LOOKUP = 300.0
 """Seconds between lookups of static hosts that are given by name."""
@@ -37,13 +37,13 @@ class Admissions:
         admission: Admission | None = None,
         table: GrantTable | None = None,
         names: Sequence[str] = (),
-        is_enabled: IsEnabled | None = None,
+        is_shut_out: IsShutOut | None = None,
     ) -> None:
         """`names` are hosts whose addresses are static ones; they count once `look_up` has found them.
 
         A grant is no good for a user whose account is disabled, if that can be asked.
         """
-        self._is_enabled = is_enabled
+        self._is_shut_out = is_shut_out
         self._given = self._admission = admission
         self._table = table
         self._names = dict.fromkeys(names, frozenset[Network]())
@@ -59,9 +59,9 @@ class Admissions:
         if self._admission is None or self._table is None:
             return None
         identity = self._admission.identify(address, await self._table.find(address))
-        if identity is None or identity.login is None or self._is_enabled is None:
+        if identity is None or identity.login is None or self._is_shut_out is None:
             return identity
-        return identity if await self._is_enabled(identity.login) else self._admission.identify(address, None)
+        return self._admission.identify(address, None) if await self._is_shut_out(identity.login) else identity
 
     def recall(self, address: str) -> Identity | None:
         """Likewise, as the table was when it was last asked: for who can't wait. Raises StateUnavailableError."""
@@ -113,13 +113,13 @@ class Admissions:
                 logs.failure("state-unavailable", error)
 
 
-def open_admissions(settings: Settings, table: GrantTable, is_enabled: IsEnabled | None = None) -> Admissions:
+def open_admissions(settings: Settings, table: GrantTable, is_shut_out: IsShutOut | None = None) -> Admissions:
     """What the configuration says; with `table` where it says anything."""
     pop = settings.pop_before_smtp
     if not pop.enabled:
         return Admissions()
     names = [entry for entry in pop.static if isinstance(entry, str)]
-    return Admissions(find_admission(settings), table, names, is_enabled)
+    return Admissions(find_admission(settings), table, names, is_shut_out)
 
 
 def find_admission(settings: Settings) -> Admission:

@@ -113,10 +113,10 @@ class Inquiry:
         match question:
             case CheckPassword(name, password):
                 self.tried = password
-                if not authenticator.remembers(name, password):
+                if not authenticator.remembers(name, password, self._address):
                     await self._penalties.wait(name)
                 found_app = await authenticator.find_app_password(name, password, self._address)
-                found = found_app or (await authenticator.check_password(name, password), None)
+                found = found_app or (await authenticator.check_password(name, password, self._address), None)
                 self.login, self.app_password = found
             case FetchSecret(name):
                 await self._penalties.wait(name)

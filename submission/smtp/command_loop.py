@@ -76,6 +76,7 @@ class CommandLoop(SMTP):
         self.peer = Peer(secrets.token_hex(6))
         self._shared = shared
         self.awaits_header = False  # a PROXY header, before which nothing is said
+        self._is_unnamed = False  # its balancer didn't say where the client is
         self._commands = 0
         self._errors = 0
         self._is_encrypted = False

@@ -45,7 +45,7 @@ class Judge:
         """The reply to a sender that this client may not name, or None."""
         if identity.login is None or self.senders.allows_sender(identity.login, sender):
             return None
-        return self.enforce("sender", refuse_sender(sender, identity.login), peer, identity)
+        return self.enforce("sender", refuse_sender(sender, identity), peer, identity)
 
     def refuse_recipient(self, recipient: Mailbox) -> Reply | None:
         """The reply to a recipient that sendmail might take for another, or None."""
@@ -137,7 +137,7 @@ class JudgedMessage:
         if addresses is None:
             return replies.BAD_FROM
         foreign = rules.find_foreign(login, addresses)
-        return refuse_from(foreign, login) if foreign is not None else None
+        return refuse_from(foreign, self._identity) if foreign is not None else None
 
     def _missing_fields(self, block: HeaderBlock) -> bytes:
         """Date and Message-ID for an authenticated user's message, where these aren't there (RFC 6409 section 8)."""

@@ -31,6 +31,9 @@ from submission.smtp.sessions import Sessions
 from submission.smtp.sockets import BACKLOG
 from submission.state.penalties import PenaltyTable
 
+FindTls = Callable[[], ssl.SSLContext]
+"""Gives what to shake hands with now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -61,11 +64,12 @@ class Listener:
     """One address that clients connect to."""
 
     def __init__(
-        self, settings: Listen, sock: socket.socket, shared: Shared, sessions: Sessions, tls: ssl.SSLContext | None
+        self, settings: Listen, sock: socket.socket, shared: Shared, sessions: Sessions, find_tls: FindTls | None
     ) -> None:
+        """`find_tls` is asked at each handshake; None where there are none."""
         self.settings = settings
         self.shared = shared
-        self.tls = tls
+        self.find_tls = find_tls
         self.name = str(settings.address)
         self._sock = sock
         self._sessions = sessions

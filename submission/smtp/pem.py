@@ -90,7 +90,10 @@ def _parsed(file: Path, parse: Callable[[bytes], _T], wish: str) -> _T:
         raise CertificateError(f'"{file}" cannot be used, {wish}') from None
 
 
-REFUSED = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+REFUSED = (
+    *(ValueError, TypeError, UnsupportedAlgorithm),
+    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
 """All that cryptography raises."""
 
 

@@ -1,8 +1,8 @@
 """What earlier failures mean for the logins of one session: a wait before anything is tried, or no try at all.
 
 The wait comes before the store is asked, for right and wrong passwords alike, so that a guesser learns nothing faster
-and costs nothing: it holds no thread. Only who sends what was right a moment ago doesn't wait: they know the password
-already, and somebody who guesses at it must not be able to slow them down.
+and costs nothing: it holds no thread. Only who sends what was right a moment ago, from the same address, doesn't wait:
+they know the password already, and somebody who guesses at it must not be able to slow them down.
 
 Where the penalties can't be read or kept, logins go on without them: the log says so.
 """

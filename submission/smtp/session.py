@@ -52,6 +52,7 @@ class Session(CommandLoop):
             raise ClientGoneError("connection lost")
         if self._is_stopping:
             raise ServiceStoppingError
+        self._is_unnamed = header.client is None
         if not self._listener.readmit(self, header.client):
             raise OverloadError
 
@@ -106,12 +107,12 @@ class Session(CommandLoop):
         return None
 
     async def _start_tls(self) -> None:
-        context = self._listener.tls
-        if context is None:
+        find_tls = self._listener.find_tls
+        if find_tls is None:
             raise RuntimeError("a listener with TLS has no context")
         self._is_encrypted = True
         try:
-            await self._stream.start_tls(context, self)
+            await self._stream.start_tls(find_tls(), self)
         except ClientGoneError:
             self.connection_lost(None)  # asyncio doesn't, for a connection that is lost in the handshake
             raise
@@ -146,8 +147,11 @@ class Session(CommandLoop):
         return await self._handover.mail(argument, identity, can_start_tls=self._can_start_tls)
 
     async def _admit(self) -> Identity | None:
-        """As whom a client may send that didn't authenticate: asked anew each time, for it may be over."""
-        if not self._listener.settings.pop_before_smtp:
+        """As whom a client may send that didn't authenticate: asked anew each time, for it may be over.
+
+        An address that is its balancer's own says nothing of a client.
+        """
+        if self._is_unnamed or not self._listener.settings.pop_before_smtp:
             return None
         return await self._shared.admissions.identify(self.peer.address)
 

@@ -1,7 +1,7 @@
 """TLS as clients see it: from which version on, with which certificate, and how a renewed one takes its place.
 
 The listeners of one lowest version share a context for as long as the process lives, their front. It is made before
-workers are forked, and holds what must never change: the versions, the options, and the keys of session tickets, so
+workers are forked, and holds what should not change: the versions, the options, and the keys of session tickets, so
 that a ticket is good with every worker and after every renewal. It has no certificate. Each of these has a context of
 its own, which OpenSSL's server name callback puts on a connection once the client has said which name it wants, or that
 it wants none (SSL_set_SSL_CTX: certificate, ciphers and security level change, all the rest stays the front's).
@@ -12,7 +12,8 @@ they began with.
 Where the authorities of clients' certificates are configured, clients are asked for one, and whoever has none goes on
 as before; one that can't be verified ends the handshake. A resumed session brings its certificate along, and nobody
 looks at that again. Under TLS 1.2 this ends after two hours, counted from the first handshake. Under TLS 1.3 each
-ticket is exchanged for one that is good for two hours more, so there are none then.
+ticket is exchanged for one that is good for two hours more, so there are none then. Other authorities get fronts of
+their own, with which no session can be resumed that began with the former ones.
 """
 
 from __future__ import annotations
@@ -70,18 +71,15 @@ class ServerTls:
         """Read all certificates, for listeners with these lowest versions. Raises CertificateError."""
         self._pairs = _pairs(settings) if minimums else {}
         self._client_ca = settings.client_ca if minimums else None
-        self._fronts = {minimum: make_context(minimum) for minimum in minimums}
-        for minimum, front in self._fronts.items():
-            front.sni_callback = functools.partial(self._choose, minimum)
-            if self._client_ca is not None:
-                front.verify_mode = ssl.CERT_OPTIONAL
-                front.num_tickets = 0
+        self._minimums = tuple(minimums)
+        self._fronts: Mapping[TlsVersion, ssl.SSLContext] = {}
+        self._trusted: object = None  # the state of the authorities' file that the fronts are for
         self._certificates: Mapping[_Pair, Certificate] = {}
         self._contexts: Mapping[tuple[TlsVersion, str], ssl.SSLContext] = {}
         self.reload(now)
 
     def context(self, minimum: TlsVersion) -> ssl.SSLContext:
-        """What a listener with this lowest version shakes hands with; the same object for ever."""
+        """What a listener with this lowest version shakes hands with; another once clients' authorities changed."""
         return self._fronts[minimum]
 
     @property
@@ -105,7 +103,9 @@ class ServerTls:
             before, objection = self._certificates.get(pair), certificate.objection(now)
             if objection and before and not before.objection(now):
                 raise CertificateError(f'"{pair.certificate}" {objection}, and the one before it is still good')
-        contexts = {(minimum, pair): make_context(minimum, *pair) for minimum in self._fronts for pair in certificates}
+        contexts = {
+            (minimum, pair): make_context(minimum, *pair) for minimum in self._minimums for pair in certificates
+        }
         for (_, pair), context in contexts.items():
             context.end_point = certificates[pair].end_point
             if self._client_ca is not None:
@@ -114,10 +114,23 @@ class ServerTls:
             raise CertificateError("a file changed while it was read")
         self._certificates = certificates
         self._contexts = {
-            (minimum, name): contexts[minimum, pair] for minimum in self._fronts for name, pair in self._pairs.items()
+            (minimum, name): contexts[minimum, pair] for minimum in self._minimums for name, pair in self._pairs.items()
         }
+        trusted = self._client_ca and self._seen[self._client_ca]
+        if not self._fronts or trusted != self._trusted:
+            self._fronts, self._trusted = self._make_fronts(), trusted
         for certificate in certificates.values():
             _report(certificate, now)
+
+    def _make_fronts(self) -> Mapping[TlsVersion, ssl.SSLContext]:
+        """Fronts with keys of tickets that nobody has one from."""
+        fronts = {minimum: make_context(minimum) for minimum in self._minimums}
+        for minimum, front in fronts.items():
+            front.sni_callback = functools.partial(self._choose, minimum)
+            if self._client_ca is not None:
+                front.verify_mode = ssl.CERT_OPTIONAL
+                front.num_tickets = 0
+        return fronts
 
     def _look(self) -> Mapping[Path, object]:
         files = [file for pair in self._pairs.values() for file in pair]

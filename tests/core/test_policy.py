@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from submission.core.addresses import NULL, Login, Mailbox, parse_mailbox
 from submission.core.policy import SenderRules, is_rewritten, refuse_app_sender, refuse_from, refuse_sender
+from submission.core.transaction import Identity, Via
 
 ALICE = Login("alice", "example.com")
 MORE = {b"alice@example.com": (b"info@example.com", b"@list.example.com")}
@@ -85,9 +86,18 @@ def test_other_letters_than_ascii_have_no_case() -> None:
 
 
 def test_the_reply_names_the_address_and_the_user() -> None:
-    reply = refuse_sender(mailbox("caf\u00e9@example.org".encode()), ALICE)
+    alice = Identity(Via.AUTH, ALICE)
+    reply = refuse_sender(mailbox("caf\u00e9@example.org".encode()), alice)
     assert reply.text == "553 5.7.1 Sender <caf?@example.org> is not one of alice@example.com"
-    assert refuse_from(b"x\r\n250 ok@y", ALICE).text == "553 5.7.1 From <x??250?ok@y> is not one of alice@example.com"
+    assert refuse_from(b"x\r\n250 ok@y", alice).text == "553 5.7.1 From <x??250?ok@y> is not one of alice@example.com"
+
+
+def test_whose_grant_it_is_is_not_told() -> None:
+    """Regression: whoever shared an address with a user who read mail there could ask for their login."""
+    alice = Identity(Via.POP, ALICE)
+    for refusal in (refuse_sender(mailbox(b"eve@example.org"), alice), refuse_from(b"eve@example.org", alice)):
+        assert "alice" not in refusal.text
+        assert refusal.text.endswith(" <eve@example.org> is not one of the user who has read mail from your address")
 
 
 @pytest.mark.parametrize(
@@ -122,5 +132,6 @@ def test_what_an_app_password_is_not_good_for_is_told_with_whose_it_is() -> None
 
 
 def test_a_name_is_shown_as_far_as_it_is_ascii_and_not_endlessly() -> None:
-    assert b" <b?> " in refuse_from(b"b\xff", ALICE).encode()
-    assert refuse_from(b"x" * 1000, ALICE).encode().count(b"x") == 200 + b"example".count(b"x")
+    alice = Identity(Via.AUTH, ALICE)
+    assert b" <b?> " in refuse_from(b"b\xff", alice).encode()
+    assert refuse_from(b"x" * 1000, alice).encode().count(b"x") == 200 + b"example".count(b"x")

@@ -6,18 +6,20 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from submission.config.vouchers import OAuth
 from submission.core.addresses import Login
+from submission.core.app_passwords import MAX_OF_USER, AppPassword, digest, write_out
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import NoSuchUserError, delete, set_disabled, set_password
-from submission.credentials.authenticator import MAX_WAITING, REMEMBERED_FOR, Authenticator
+from submission.credentials.authenticator import ADDRESSES, MAX_WAITING, REMEMBERED_FOR, Authenticator
 from submission.credentials.database import DatabaseStore
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, StoreUnavailableError
@@ -25,6 +27,7 @@ from submission.credentials.tokens import Claims, IssuerUnavailableError, TokenR
 
 ALICE, BOB, CAROL, DAVE = (Login(user, "example.com") for user in ("alice", "bob", "carol", "dave"))
 PASSWORD = "tanstaaf"
+Answer = TypeVar("Answer")
 SEALER = Sealer({"0a1b2c3d": bytes(range(32))})
 
 
@@ -190,6 +193,16 @@ async def test_a_record_without_keys_gets_them_by_the_right_password_only(
     assert store.read(ALICE) == renewed
 
 
+async def test_what_not_every_login_has_is_looked_for_again_when_something_changed(
+    authenticator: Authenticator, store: DatabaseStore, path: Path
+) -> None:
+    for value, held_back in (("", {Need.SCRAM_SHA_256}), ("keys", set())):
+        store.change(CAROL, lambda record, value=value: record and replace(record, scram_sha_256=value))
+        settle(path)
+        await authenticator.look()
+        assert authenticator.held_back == held_back
+
+
 async def test_a_secret_from_another_row_is_none(authenticator: Authenticator, store: DatabaseStore) -> None:
     alice = store.read(ALICE)
     assert alice is not None
@@ -222,6 +235,26 @@ async def test_the_oldest_is_forgotten_first(authenticator: Authenticator, monke
     assert await cost(lambda: authenticator.check_password("alice", PASSWORD)) > dear / 2
 
 
+async def test_who_was_here_again_is_not_the_oldest(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("submission.credentials.authenticator.REMEMBERED", 2)
+    for name in ("alice", "carol", "alice", "carol@example.com"):
+        assert await authenticator.check_password(name, PASSWORD)
+    kept = authenticator._successes._kept.values()
+    assert [success.record.login for success in kept] == [ALICE, CAROL]
+
+
+async def test_what_is_remembered_is_of_no_use_to_another_process(path: Path) -> None:
+    """Who reads our memory, or a core, has no digest that he could try a list of passwords on elsewhere."""
+    digests = []
+    for _ in range(2):
+        with contextlib.closing(Authenticator(DatabaseStore(path), SEALER, "example.com", threads=1)) as authenticator:
+            assert await authenticator.check_password("alice", PASSWORD) == ALICE
+            digests += authenticator._successes._kept
+    assert len(set(digests)) == 2
+
+
 CHEAP = "$argon2id$v=19$m=4096,t=1,p=1$ZQX2hPoV3oneV9Qqvmwv1g$hag+cv6truBj/wRtFfu1m08SbJDcvzP5c/i1d1o4tGc"
 """Of PASSWORD."""
 
@@ -231,7 +264,7 @@ async def test_a_hash_of_other_costs_is_made_anew_by_the_right_password_only(
 ) -> None:
     of_today = store.read(ALICE)
     assert of_today is not None
-    cheap = replace(of_today, password=CHEAP)
+    cheap = replace(of_today, password=CHEAP, app_passwords=(AppPassword("printer", "digest"),))
     store.change(ALICE, lambda _: cheap)
     assert await authenticator.check_password("alice", "wrong") is None
     assert store.read(ALICE) == cheap
@@ -240,8 +273,32 @@ async def test_a_hash_of_other_costs_is_made_anew_by_the_right_password_only(
     assert renewed is not None
     assert renewed.password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert renewed.secret == of_today.secret
+    assert renewed.app_passwords == cheap.app_passwords
     assert await authenticator.check_password("alice", PASSWORD) == ALICE
     assert store.read(ALICE) == renewed
+
+
+@pytest.mark.parametrize("change", ["password", "disable", "delete"])
+async def test_a_hash_is_not_made_anew_of_what_was_changed_meanwhile(
+    store: DatabaseStore, path: Path, change: str
+) -> None:
+    store.change(ALICE, lambda record: record and replace(record, password=CHEAP))
+    kept: list[Record | None] = []
+
+    def change_it() -> None:
+        match change:
+            case "password":
+                set_password(store, SEALER, ALICE, "another", may_create=False, keep_secret=True)
+            case "disable":
+                set_disabled(store, ALICE, is_disabled=True)
+            case _:
+                delete(store, ALICE)
+        kept.append(store.read(ALICE))
+
+    slow = SlowStore(path, change_it)
+    with contextlib.closing(Authenticator(slow, SEALER, "example.com", threads=1)) as authenticator:
+        assert await authenticator.check_password("alice", PASSWORD) == ALICE
+    assert store.read(ALICE) == kept[0]
 
 
 async def test_a_hash_that_can_t_be_made_anew_lets_in_all_the_same(
@@ -413,6 +470,27 @@ async def test_what_is_remembered_is_forgotten_in_time(
         await remembering.check_password("alice", PASSWORD)
 
 
+async def test_a_password_is_remembered_for_the_addresses_that_it_was_right_from(remembering: Authenticator) -> None:
+    assert remembering.remembers("alice", PASSWORD, "")
+    addresses = [f"192.0.2.{number}" for number in range(ADDRESSES + 1)]
+    for address in addresses:
+        assert not remembering.remembers("alice", PASSWORD, address)
+        assert await remembering.check_password("alice", PASSWORD, address) == ALICE
+        assert remembering.remembers("alice", PASSWORD, address)
+    assert [remembering.remembers("alice", PASSWORD, address) for address in addresses] == [False] + ADDRESSES * [True]
+    assert not remembering.remembers("alice", "wrong", addresses[-1])
+    assert not remembering.remembers("carol", PASSWORD, addresses[-1])
+
+
+async def test_it_stays_remembered_for_them_when_it_is_compared_again(path: Path, authenticator: Authenticator) -> None:
+    assert await authenticator.check_password("alice", PASSWORD, "192.0.2.7") == ALICE
+    assert not authenticator.remembers("alice", PASSWORD, "192.0.2.7")  # in a store that was written to just now
+    settle(path)
+    assert await authenticator.check_password("alice", PASSWORD, "192.0.2.8") == ALICE
+    assert authenticator.remembers("alice", PASSWORD, "192.0.2.7")
+    assert not authenticator.remembers("alice", PASSWORD, "192.0.2.9")
+
+
 async def test_to_be_asked_often_does_not_prolong_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authenticator = Authenticator(DatabaseStore(path), SEALER, "example.com", threads=1)
     assert await authenticator.check_password("alice", PASSWORD) == ALICE
@@ -423,6 +501,52 @@ async def test_to_be_asked_often_does_not_prolong_it(path: Path, monkeypatch: py
     (second,) = authenticator._successes._kept.values()
     assert second.until == first.until
     authenticator.close()
+
+
+async def test_an_app_password_is_good_for_its_user_where_and_as_long_as_it_is(
+    authenticator: Authenticator, store: DatabaseStore, path: Path
+) -> None:
+    app, old = write_out(bytes(range(13))), write_out(bytes(13))
+    kept = (
+        AppPassword("printer", digest(app), networks=("192.0.2.0/24",), used=time.time()),
+        AppPassword("old", digest(old), expires=1.0),
+    )
+    for login in (ALICE, CAROL):
+        store.change(login, lambda record: record and replace(record, app_passwords=kept))
+    settle(path)
+    assert await authenticator.find_app_password("alice", app, "192.0.2.7") == (ALICE, kept[0])
+    assert await authenticator.check_password("alice", app) is None
+    assert not authenticator.remembers("alice", app, "")
+    set_disabled(store, CAROL, is_disabled=True)
+    for name, password, address in (
+        ("alice", app, "198.51.100.1"),
+        ("alice", app, ""),
+        ("alice", old, "192.0.2.7"),
+        ("alice", PASSWORD, "192.0.2.7"),
+        ("dave", app, "192.0.2.7"),
+        ("carol", app, "192.0.2.7"),
+    ):
+        assert await authenticator.find_app_password(name, password, address) is None
+
+
+@pytest.mark.parametrize("need", [Need.SECRET, Need.SCRAM_SHA_256, Need.NOTHING])
+async def test_how_many_app_passwords_somebody_has_takes_no_time(
+    authenticator: Authenticator, store: DatabaseStore, need: Need
+) -> None:
+    """Regression: whoever had fifty was answered half a millisecond later than who isn't there."""
+    app = AppPassword("", digest(write_out(bytes(13))), networks=("192.0.2.0/24",))
+    kept = tuple(replace(app, label=str(number)) for number in range(MAX_OF_USER))
+    store.change(ALICE, lambda record: record and replace(record, app_passwords=kept))
+    ask = {
+        Need.SECRET: authenticator._fetch,
+        Need.NOTHING: lambda name: authenticator._find(name, ""),
+    }.get(need, lambda name: authenticator._fetch_keys(name, need))
+
+    async def of(name: str) -> None:
+        for _ in range(20):
+            ask(name)
+
+    assert await cost(lambda: of("alice"), 5) < 2 * await cost(lambda: of("mallory"), 5)
 
 
 # Logins that somebody else vouches for
@@ -499,9 +623,6 @@ async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
     assert await authenticator.is_enabled(ALICE)
     assert not await authenticator.is_enabled(BOB)
     assert not await authenticator.is_enabled(Login("nobody", "example.com"))
-    assert await authenticator.is_enabled(Login("nobody", "example.com"), may_be_foreign=True)
-    assert not await authenticator.is_enabled(Login("nobody", "example.com"))
-    assert not await authenticator.is_enabled(BOB, may_be_foreign=True)
     await asyncio.to_thread(authenticator.suspend, ALICE)
     assert not await authenticator.is_enabled(ALICE)
     assert await authenticator.is_enabled(CAROL)
@@ -511,6 +632,106 @@ async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
     assert not await authenticator.is_enabled(CAROL)
     with pytest.raises(NoSuchUserError):
         await asyncio.to_thread(authenticator.suspend, CAROL)
+
+
+async def test_what_was_just_read_counts_before_a_yes_of_a_moment_ago(
+    authenticator: Authenticator, store: DatabaseStore
+) -> None:
+    assert await authenticator.is_enabled(ALICE)
+    assert await authenticator.is_enabled(CAROL)
+    set_disabled(store, ALICE, is_disabled=True)
+    delete(store, CAROL)
+    for login in (ALICE, CAROL):
+        assert await authenticator.is_enabled(login)
+        assert await authenticator.fetch_secret(str(login)) is None
+        assert not await authenticator.is_enabled(login)
+
+
+async def test_no_more_logins_are_kept_in_mind_than_that(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("submission.credentials.authenticator.REMEMBERED", 2)
+    for login in (ALICE, CAROL, DAVE):
+        assert await authenticator.is_enabled(login)
+    assert len(authenticator._enabled) <= 2
+
+
+class SlowStore(DatabaseStore):
+    """One whose answers are old when they come."""
+
+    def __init__(self, path: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._meanwhile = [meanwhile]
+
+    def read(self, login: Login) -> Record | None:
+        return self._delay(super().read(login))
+
+    def read_own(self, login: Login) -> Record | None:
+        return self._delay(super().read_own(login))
+
+    def disabled(self) -> Collection[Login]:
+        return self._delay(super().disabled())
+
+    def _delay(self, answer: Answer) -> Answer:
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return answer
+
+
+async def test_an_answer_that_was_old_when_it_came_is_not_kept_as_a_new_one(
+    store: DatabaseStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disable() -> None:
+        set_disabled(store, ALICE, is_disabled=True)
+        settle(path)
+        later(monkeypatch)
+
+    settle(path)
+    with contextlib.closing(Authenticator(SlowStore(path, disable), SEALER, "example.com", threads=1)) as authenticator:
+        assert await authenticator.check_password("alice", PASSWORD) == ALICE
+        assert not authenticator.remembers("alice", PASSWORD, "")
+        assert not await authenticator.is_enabled(ALICE)
+    set_disabled(store, ALICE, is_disabled=False)
+    settle(path)
+    with contextlib.closing(Authenticator(SlowStore(path, disable), SEALER, "example.com", threads=1)) as authenticator:
+        assert not await authenticator.is_shut_out(ALICE)
+        assert await authenticator.is_shut_out(ALICE)
+
+
+async def test_a_disabled_account_is_a_pop_user_s_in_whatever_case_he_writes_his_name(
+    authenticator: Authenticator, store: DatabaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a disabled user sent by a grant, for his POP server took `Bob` for `bob`, and logged it so."""
+    for name in ("bob", "Bob", "BOB@EXAMPLE.com"):
+        assert await authenticator.is_shut_out(Login.parse(name, "example.com"))
+    for name in ("alice", "mallory", "bob@example.org"):
+        assert not await authenticator.is_shut_out(Login.parse(name, "example.com"))
+    await asyncio.to_thread(authenticator.suspend, ALICE)
+    assert await authenticator.is_shut_out(ALICE)
+    set_disabled(store, ALICE, is_disabled=False)
+    dave = Login("Dave", "example.com")
+    store.change(dave, lambda _: Record(dave, is_disabled=True))
+    later(monkeypatch)
+    assert await authenticator.is_shut_out(DAVE)
+    assert not await authenticator.is_shut_out(ALICE)
+
+
+async def test_for_a_second_and_while_nothing_changed_nobody_is_asked_who_is_disabled(
+    authenticator: Authenticator, store: DatabaseStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await authenticator.is_shut_out(ALICE)
+    set_disabled(store, ALICE, is_disabled=True)
+    assert not await authenticator.is_shut_out(ALICE)
+    settle(path)
+    later(monkeypatch)
+    assert await authenticator.is_shut_out(ALICE)
+    authenticator._threads.shutdown()
+    later(monkeypatch)
+    assert await authenticator.is_shut_out(ALICE)
+    settle(path, -120)
+    later(monkeypatch)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await authenticator.is_shut_out(ALICE)
 
 
 async def test_a_login_that_was_just_proved_is_not_looked_up_again(authenticator: Authenticator) -> None:

@@ -12,7 +12,7 @@ from submission.credentials.authenticator import Authenticator
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Change, Record
 
-ALICE, BOB, EMOJI = (Login(user, "example.com") for user in ("alice", "bob", "emoji"))
+ALICE, BOB, CAROL, EMOJI = (Login(user, "example.com") for user in ("alice", "bob", "carol", "emoji"))
 PASSWORD = "tanstaaf"
 UNPREPARED = "tan\U0001f600staaf"
 """SASLprep has no such character, for it is younger than Unicode 3.2; Cyrus takes it."""
@@ -30,6 +30,8 @@ class ClearStore:
 
     def read(self, login: Login) -> Record | None:
         return self._records.get(login)
+
+    read_own = read
 
     def version(self) -> object | None:
         return None
@@ -49,14 +51,17 @@ class ClearStore:
 @pytest.fixture
 async def authenticator() -> AsyncIterator[Authenticator]:
     store = ClearStore(
-        Record(ALICE, clear=PASSWORD), Record(BOB, clear=PASSWORD, is_disabled=True), Record(EMOJI, clear=UNPREPARED)
+        Record(ALICE, clear=PASSWORD),
+        Record(BOB, clear=PASSWORD, is_disabled=True),
+        Record(EMOJI, clear=UNPREPARED),
+        Record(CAROL),
     )
     authenticator = Authenticator(store, SEALER, "example.com", threads=1)
     yield authenticator
     authenticator.close()
 
 
-NOBODY = ["mallory", "bob", "alice@example.org", "", "\ud800", "x" * 5000]
+NOBODY = ["mallory", "bob", "carol", "alice@example.org", "", "\ud800", "x" * 5000]
 
 
 async def test_the_right_password_gives_the_login(authenticator: Authenticator) -> None:

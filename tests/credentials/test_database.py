@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from submission.core.addresses import Login
+from submission.core.app_passwords import AppPassword
 from submission.core.sasl import Need
 from submission.credentials.database import DatabaseStore, warm_up
 from submission.credentials.store import Record, StoreUnavailableError
@@ -112,6 +114,24 @@ def test_names_are_compared_exactly(store: DatabaseStore) -> None:
     keep(store, Record(ALICE, "hash"))
     for user, realm in (("Alice", "example.com"), ("alice", "Example.com"), ("alic_", "example.com"), ("%", "%")):
         assert store.read(Login(user, realm)) is None
+
+
+def test_a_login_without_its_app_passwords(store: DatabaseStore) -> None:
+    record = Record(ALICE, "hash", "sealed", "keys", "older keys", is_disabled=True)
+    keep(store, replace(record, app_passwords=(AppPassword("printer", "digest"), AppPassword("a_%", "digest"))))
+    assert store.read_own(ALICE) == record
+    assert store.read(ALICE) != record
+    assert store.read_own(BOB) is None
+
+
+def test_who_is_disabled(store: DatabaseStore) -> None:
+    assert list(store.disabled()) == []
+    for login in (ALICE, BOB):
+        keep(store, Record(login, "hash", is_disabled=True))
+    assert sorted(store.disabled(), key=str) == [ALICE, BOB]
+    keep(store, Record(ALICE, "hash"))
+    store.change(BOB, lambda _: None)
+    assert list(store.disabled()) == []
 
 
 def test_no_secret_is_in_a_record_s_repr(store: DatabaseStore) -> None:

@@ -134,6 +134,12 @@ def test_names_are_compared_exactly(store: Sasldb2Store) -> None:
         assert store.read(Login(user, realm)) is None
 
 
+def test_nobody_is_disabled_or_has_app_passwords(store: Sasldb2Store) -> None:
+    store.change(ALICE, lambda _: Record(ALICE, clear="tanstaaf"))
+    assert list(store.disabled()) == []
+    assert store.read_own(ALICE) == store.read(ALICE) == Record(ALICE, clear="tanstaaf")
+
+
 def test_records_are_those_that_somebody_can_log_in_by(store: Sasldb2Store, path: Path) -> None:
     put(
         path,

@@ -18,6 +18,7 @@ from submission.core import replies
 from submission.core.addresses import Login, parse_mailbox
 from submission.core.policy import refuse_sender
 from submission.core.replies import Reply
+from submission.core.transaction import Identity, Via
 from tests.support import programs
 from tests.support.events import Events
 from tests.support.network import PATIENCE
@@ -41,7 +42,7 @@ def test_every_reply_of_ours_is_one() -> None:
     ours.add(replies.limit_reached("100 messages per hour", datetime(2026, 11, 21, 15, 5, tzinfo=UTC)).text)
     sender = parse_mailbox(b"bob@example.com")
     assert sender is not None
-    ours.add(refuse_sender(sender, Login("alice", "example.com")).text)
+    ours.add(refuse_sender(sender, Identity(Via.AUTH, Login("alice", "example.com"))).text)
     shown = symptoms("What the proxy says")
     assert len(shown) == 20
     assert set(shown) <= ours

@@ -314,7 +314,7 @@ def test_who_has_no_account_here_sends_by_a_grant_though_accounts_may_be_suspend
     server.configure({"limits": {"user": {"messages_per_day": 9, "suspend": True}}})
     assert reload(server).exit_code == 0
     mail_log.log_in("joe", JOE)
-    mail_log.log_in("alice", EVE)
+    mail_log.log_in("Alice", EVE)
     wait_until(lambda: granted(server, JOE) and granted(server, EVE))
     command = [sys.executable, "-m", "submission", "user", "disable", "alice", "-c", str(server.configuration)]
     subprocess.run(command, check=True, timeout=30)

@@ -219,12 +219,12 @@ async def test_a_balancer_has_no_grant_whoever_logged_in_through_it(tmp_path: Pa
 async def test_a_disabled_account_has_no_grant_but_what_its_address_has_anyway(
     tmp_path: Path, table: GrantTable
 ) -> None:
-    async def is_enabled(login: Login) -> bool:
+    async def is_shut_out(login: Login) -> bool:
         assert isinstance(login, Login)  # who has none is not asked about
-        return login != JOE
+        return login == JOE
 
     opened(tmp_path, table, 'static = ["192.0.2.51"]\n')
-    admissions = open_admissions(load(tmp_path / "submission.toml"), table, is_enabled)
+    admissions = open_admissions(load(tmp_path / "submission.toml"), table, is_shut_out)
     assert await admissions.identify("192.0.2.51") == Identity(Via.STATIC, None)
     eve = Login("eve", "example.com")
     table.record([grant(), grant("192.0.2.51"), replace(grant("192.0.2.52"), user=str(eve))])

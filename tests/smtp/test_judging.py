@@ -77,7 +77,8 @@ def test_whose_name_is_a_question_for_logins(
 ) -> None:
     policy = {**OWN, "log_only": is_tried}
     refusal = judge(policy).refuse_sender(Peer("s1", "192.0.2.7"), identity, mailbox(sender))
-    text = "553 5.7.1 Sender <bob@example.com> is not one of alice@example.com"
+    whose = "the user who has read mail from your address" if identity is POP else "alice@example.com"
+    text = f"553 5.7.1 Sender <bob@example.com> is not one of {whose}"
     assert (refusal.text if refusal else "") == (text if is_refused and not is_tried else "")
     fault, passed = result(policy, identity, b"From: " + sender + b"\r\n\r\n")
     assert (fault is not None) == (is_refused and not is_tried)

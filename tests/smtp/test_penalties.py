@@ -16,7 +16,7 @@ from submission.core.transaction import Peer
 from submission.credentials import open_store
 from submission.credentials.accounts import set_password
 from submission.credentials.sealing import Sealer
-from submission.smtp.authentication import Inquiry, exchange
+from submission.smtp.authentication import Inquiry, Verdict, exchange
 from submission.smtp.penalties import Penalties, RefusedError
 from submission.state.penalties import PenaltyTable
 from submission.state.sqlite import SqliteState
@@ -147,17 +147,20 @@ async def test_a_password_that_was_right_a_moment_ago_does_not_wait(accounts: Pa
         assert await first.auth(GOOD) is replies.AUTH_OK
         for number in range(40):
             await table.fail("192.0.2.1", "alice@example.com", f"guess{number}")
-        assert first.authentication._shared.authenticator.remembers("alice", PASSWORD)
-        verdict = await exchange(
-            PlainMechanism(CHANNEL),
-            plain("alice"),
-            no_answer,
-            Inquiry(
-                first.authentication._shared.authenticator,
-                Penalties(table, Peer("0123456789ab", "192.0.2.1"), REALM, Clock().sleep),
-            ),
-        )
-        assert verdict.login == ALICE
+        authenticator = first.authentication._shared.authenticator
+
+        async def log_in(address: str) -> Verdict:
+            penalties = Penalties(table, Peer("0123456789ab", address), REALM, clock.sleep)
+            return await exchange(
+                PlainMechanism(CHANNEL), plain("alice"), no_answer, Inquiry(authenticator, penalties, address)
+            )
+
+        clock = Clock()
+        assert (await log_in("192.0.2.1")).login == ALICE
+        assert clock.waits == []
+        # Regression: a guesser had the right answer before his wait, and left as soon as there was none.
+        assert (await log_in("192.0.2.2")).login == ALICE
+        assert clock.waits == [15.0]
 
 
 async def no_answer(challenge: bytes) -> bytes:

@@ -481,6 +481,20 @@ def test_a_certificate_is_not_resumed_for_ever(folder: Path, clients: ClientAuth
     assert after.time == before.time
 
 
+def test_a_certificate_is_not_resumed_under_other_authorities(folder: Path, clients: ClientAuthority) -> None:
+    """Regression: one of an authority that was taken out went on for two hours, reloads or not."""
+    tls = server_tls(folder, client_ca=folder / "clients.pem")
+    client = client_context(ssl.TLSVersion.TLSv1_2)
+    client.load_cert_chain(clients.issue(folder / "alice.pem"))
+    before = Connection(tls.context("1.2"), client).client.session
+    tls.reload(NOW)
+    assert Connection(tls.context("1.2"), client, session=before).client.session_reused
+    put(folder / "clients.pem", ClientAuthority().pem)
+    tls.reload(NOW)
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        Connection(tls.context("1.2"), client, session=before)
+
+
 def test_other_authorities_are_taken_as_renewed_certificates_are(folder: Path, clients: ClientAuthority) -> None:
     tls = server_tls(folder, client_ca=folder / "clients.pem")
     front, client = tls.context("1.2"), client_context(ssl.TLSVersion.TLSv1_3)

@@ -83,7 +83,7 @@ class World:
             return None
         users = self.grants.get(address, [])
         if users and address not in SHARED:
-            user = users[-1]
+            user = users[-1].lower()
             if user not in self.accounts or self.accounts[user].is_enabled:
                 return Entitlement("pop", user)
         if address in STATIC:
