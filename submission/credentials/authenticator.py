@@ -19,16 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import math
 import os
-import secrets
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from submission import logs
@@ -43,17 +39,11 @@ from submission.credentials.hashing import is_foreign, needs_update, prepare, ve
 from submission.credentials.scram import Decoys
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, Store, StoreUnavailableError
+from submission.credentials.successes import REMEMBERED, REMEMBERED_FOR, Success, Successes
 from submission.credentials.tokens import TokenRefusedError, TokenVerifier
 
 MAX_WAITING = 128
 """Questions under way; at 25 ms of CPU each, that is a few seconds of waiting."""
-REMEMBERED = 10_000
-REMEMBERED_FOR = 600.0
-"""Seconds that a right password is remembered."""
-
-ADDRESSES = 8
-"""Addresses that one was right from, and that are remembered."""
-
 LOOKED_AGAIN = 1.0
 """Seconds after which it is asked again whether a login that sends was disabled."""
 
@@ -82,7 +72,7 @@ class Authenticator:
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="credentials")
         self._tokens = tokens
         self._waiting = 0
-        self._successes = _Successes()
+        self._successes = Successes()
         self.held_back: frozenset[Need] = frozenset()
         """What some login lacks, as far as `look` found; see there."""
         self._looked: object | None = None
@@ -225,7 +215,7 @@ class Authenticator:
             return None
         if needs_update(record.password) or not (record.scram_sha_256 and record.scram_sha_1):
             record = self._renew(record, prepared)
-        self._successes.add(name, password, _Success(record, version, time.monotonic() + REMEMBERED_FOR))
+        self._successes.add(name, password, Success(record, version, time.monotonic() + REMEMBERED_FOR))
         return record.login
 
     def _find_app_password(self, name: str, password: str, address: str) -> tuple[Login, AppPassword] | None:
@@ -326,64 +316,3 @@ def _is_right(record: Record, prepared: str, password: str) -> bool:
     if verify(prepared, record.password):
         return True
     return prepared != password and is_foreign(record.password) and verify(password, record.password)
-
-
-@dataclass(frozen=True, slots=True)
-class _Success:
-    """A password that was right: for this record, which was read in this version of the store."""
-
-    record: Record
-    version: object | None
-    until: float  # time.monotonic()
-    addresses: tuple[str, ...] = ()  # of clients who had it, the latest last
-
-
-class _Successes:
-    """Passwords that were right a moment ago; bounded, the oldest forgotten first. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
-        self._kept: OrderedDict[bytes, _Success] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def recall(self, name: str, password: str, version: object | None, address: str | None = None) -> Login | None:
-        """Whose password it is, if it was right in this very version of the store, and from that address if one is."""
-        success = self._find(name, password)
-        if success is None or version is None or success.version != version:
-            return None
-        return success.record.login if address is None or address in success.addresses else None
-
-    def has(self, name: str, password: str, record: Record) -> bool:
-        """Whether it was right for the hash that is in the record now."""
-        success = self._find(name, password)
-        return success is not None and success.record.password == record.password
-
-    def add(self, name: str, password: str, success: _Success) -> None:
-        """Remember a success."""
-        earlier = self._find(name, password)
-        if earlier is not None:  # hashing is due again when it was
-            success = replace(success, until=earlier.until, addresses=earlier.addresses)
-        digest = self._digest(name, password)
-        with self._lock:
-            self._kept[digest] = success
-            self._kept.move_to_end(digest)
-            if len(self._kept) > REMEMBERED:
-                self._kept.popitem(last=False)
-
-    def note(self, name: str, password: str, address: str) -> None:
-        """Know from where somebody had this success, if it is one that is remembered."""
-        digest = self._digest(name, password)
-        with self._lock:
-            success = self._kept.get(digest)
-            if success is not None and address not in success.addresses:
-                self._kept[digest] = replace(success, addresses=(*success.addresses, address)[-ADDRESSES:])
-
-    def _find(self, name: str, password: str) -> _Success | None:
-        digest = self._digest(name, password)
-        with self._lock:
-            success = self._kept.get(digest)
-        return success if success is not None and success.until > time.monotonic() else None
-
-    def _digest(self, name: str, password: str) -> bytes:
-        text = f"{len(name)}:{name}{password}"
-        return hashlib.blake2b(text.encode(errors="surrogatepass"), key=self._key, digest_size=32).digest()

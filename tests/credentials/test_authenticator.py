@@ -19,10 +19,11 @@ from submission.core.app_passwords import MAX_OF_USER, AppPassword, digest, writ
 from submission.core.sasl import Need
 from submission.core.sasl.scram_keys import ScramKeys
 from submission.credentials.accounts import NoSuchUserError, delete, set_disabled, set_password
-from submission.credentials.authenticator import ADDRESSES, MAX_WAITING, REMEMBERED_FOR, Authenticator
+from submission.credentials.authenticator import MAX_WAITING, Authenticator
 from submission.credentials.database import DatabaseStore
 from submission.credentials.sealing import Sealer
 from submission.credentials.store import Record, StoreUnavailableError
+from submission.credentials.successes import ADDRESSES, REMEMBERED_FOR
 from submission.credentials.tokens import Claims, IssuerUnavailableError, TokenRefusedError, TokenVerifier
 
 ALICE, BOB, CAROL, DAVE = (Login(user, "example.com") for user in ("alice", "bob", "carol", "dave"))
@@ -228,7 +229,7 @@ async def test_a_password_that_was_right_is_cheap_for_a_while(
 
 async def test_the_oldest_is_forgotten_first(authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch) -> None:
     dear = await cost(lambda: authenticator.check_password("alice", "wrong"), 5)
-    monkeypatch.setattr("submission.credentials.authenticator.REMEMBERED", 1)
+    monkeypatch.setattr("submission.credentials.successes.REMEMBERED", 1)
     await authenticator.check_password("alice", PASSWORD)
     await authenticator.check_password("carol", PASSWORD)
     assert await cost(lambda: authenticator.check_password("carol", PASSWORD), 5) < dear / 3
@@ -238,7 +239,7 @@ async def test_the_oldest_is_forgotten_first(authenticator: Authenticator, monke
 async def test_who_was_here_again_is_not_the_oldest(
     authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("submission.credentials.authenticator.REMEMBERED", 2)
+    monkeypatch.setattr("submission.credentials.successes.REMEMBERED", 2)
     for name in ("alice", "carol", "alice", "carol@example.com"):
         assert await authenticator.check_password(name, PASSWORD)
     kept = authenticator._successes._kept.values()
