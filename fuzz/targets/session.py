@@ -39,7 +39,6 @@ from fuzz.timing import bounded
 from submission import logs
 from submission.config.settings import Settings
 from submission.core.databases import berkeley_db
-from submission.core.replies import TLS_READY
 from submission.credentials import open_authenticator
 from submission.relay.pool import Pool
 from submission.smtp.listener import Listener, Shared
@@ -56,9 +55,6 @@ _LOGIN = [*_HELLO, b"STARTTLS\r\n", *_HELLO, b"AUTH PLAIN " + _CREDENTIALS + b"\
 _TRANSACTION = [*_LOGIN, b"MAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@test.example>\r\n"]
 _STARTS = ([], _HELLO, _LOGIN, _TRANSACTION, [*_TRANSACTION, b"DATA\r\n"])
 """What was said before, in packets."""
-
-_HELLO_OF_TLS = b"\x16\x03\x01\0\0"
-"""As much as the session wants to hear of it."""
 
 _TEXT = rb"[^\0-\x08\x0a-\x1f\x7f]*"
 _REPLIES = re.compile(rb"(?:(?P<code>[2-5][0-9]{2})(?:-%b\r\n(?P=code))*(?: %b)?\r\n)*" % (_TEXT, _TEXT))
@@ -138,8 +134,6 @@ class _Client:
 
     def take(self, octets: bytes) -> None:
         self.heard[-1] += octets
-        if octets.endswith(TLS_READY.encode()) and self.wire is not None:
-            asyncio.get_running_loop().call_soon(self.wire.deliver, _HELLO_OF_TLS)
 
     def act(self) -> bool:
         """Send the next packet, or make ready to close; whether there was something to do."""
@@ -188,31 +182,12 @@ class _SessionLoop(Loop):
         return self._relay.accept(self, protocol), protocol
 
     async def start_tls(  # type: ignore[override] # likewise
-        self, transport: Wire, protocol: asyncio.BaseProtocol, *_: object, **__: object
+        self, _transport: object, protocol: asyncio.BaseProtocol, *_: object, **__: object
     ) -> Wire:
-        """Be under TLS as soon as the client's hello is here."""
-        handshake = _Handshake(self)
-        transport.set_protocol(handshake)
-        await handshake.heard
+        """Be under TLS at once."""
         wire = Wire(self, protocol, self._client.take, {"ssl_object": _Tls()})
         self._client.encrypt(wire)
         return wire
-
-
-class _Handshake(asyncio.BufferedProtocol):
-    """Where the client's first words under TLS end."""
-
-    def __init__(self, loop: Loop) -> None:
-        self.heard: asyncio.Future[None] = loop.create_future()
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return bytearray(sizehint)
-
-    def buffer_updated(self, _: int) -> None:
-        self.heard.set_result(None)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """The session has learnt it."""
 
 
 class _Tls:
@@ -247,7 +222,7 @@ async def _serve(loop: Loop, client: _Client) -> None:
     shared = Shared(settings, pool, authenticator, lambda: datetime(2026, 11, 21, tzinfo=UTC))
     listen = settings.listen[0].model_copy(update={"tls": "starttls"})
     places = Places(1, 1, 1)
-    listener = Listener(listen, sock, shared, Sessions(places.row(0)), lambda _: _context())
+    listener = Listener(listen, sock, shared, Sessions(places.row(0)), _context)
     session = Session(listener)
     wire = Wire(loop, session, client.take, {"peername": ("203.0.113.5", 49152)})
     client.wire = wire

@@ -31,8 +31,8 @@ from submission.smtp.sessions import Sessions
 from submission.smtp.sockets import BACKLOG
 from submission.state.penalties import PenaltyTable
 
-FindTls = Callable[[bytes], ssl.SSLContext]
-"""Gives what to shake hands with now, for what a client says first."""
+FindTls = Callable[[], ssl.SSLContext]
+"""Gives what to shake hands with now."""
 
 
 @dataclass(frozen=True, slots=True)

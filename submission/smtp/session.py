@@ -112,7 +112,7 @@ class Session(CommandLoop):
             raise RuntimeError("a listener with TLS has no context")
         self._is_encrypted = True
         try:
-            await self._stream.start_tls(find_tls, self)
+            await self._stream.start_tls(find_tls(), self)
         except ClientGoneError:
             self.connection_lost(None)  # asyncio doesn't, for a connection that is lost in the handshake
             raise

@@ -14,10 +14,8 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Callable
 from typing import cast
 
-from submission.core import client_hello
 from submission.deadline import Deadline
 from submission.smtp import closing
 
@@ -192,13 +190,15 @@ class ClientStream:
         finally:
             timer.cancel()
 
-    async def start_tls(self, find_context: Callable[[bytes], ssl.SSLContext], protocol: asyncio.Protocol) -> None:
+    async def start_tls(self, context: ssl.SSLContext, protocol: asyncio.Protocol) -> None:
         """Put TLS between; what is buffered begins the handshake. Raises ClientGoneError if it fails.
 
-        `find_context` is given what the client says first.
+        Something may be buffered although `hold` was called at once: uvloop starts to read after connection_made,
+        whether it was told to pause or not.
         """
-        await self._hear_hello()
-        context = find_context(bytes(self._input))
+        if self._has_ended:  # which TLS would not be told, and wait for
+            self.transport.abort()
+            raise ClientGoneError("TLS handshake: closed by the client")
         handshake = self._loop.create_task(
             self._loop.start_tls(
                 self.transport,
@@ -219,22 +219,6 @@ class ClientStream:
         if transport is None or transport.get_extra_info("ssl_object") is None:
             raise ClientGoneError("TLS handshake: connection lost")
         self._carrier, self.transport = self.transport, transport
-
-    async def _hear_hello(self) -> None:
-        """Have the client's first record in the buffer, and read no more."""
-        self.transport.resume_reading()
-        self._deadline.set(TLS_TIMEOUT)
-        try:
-            while not client_hello.is_whole(self._input):
-                await self._more()
-            if self._has_ended:  # which TLS would not be told, and wait for
-                raise ClientGoneError("closed by the client")
-        except (ClientGoneError, ClientIdleError) as error:
-            self.transport.abort()
-            raise ClientGoneError(f"TLS handshake: {error}") from None
-        finally:
-            self._deadline.clear()
-        self.transport.pause_reading()
 
     def _pass_on(self, transport: asyncio.Transport) -> None:
         """Give TLS what arrived before it was there."""

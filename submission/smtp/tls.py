@@ -6,13 +6,6 @@ that a ticket is good with every worker and after every renewal. It has no certi
 its own, which OpenSSL's server name callback puts on a connection once the client has said which name it wants, or that
 it wants none (SSL_set_SSL_CTX: certificate, ciphers and security level change, all the rest stays the front's).
 
-By OpenSSL's default a client may choose ffdhe8192 for the key exchange, in which a handshake costs a hundred
-milliseconds: a few strangers could keep the loop busy. Python can name one group or none. So there are two fronts, of
-P-256 and of X25519, and who knows the latter gets that. (P-256 alone would cost most clients a round trip, and us 6 KiB
-for each.) Clients who are asked for certificates get P-256: under TLS 1.2 OpenSSL takes only certificates of a group
-that it was given. OpenSSL 3.5 took the long groups out of its default, and put one in that withstands quantum
-computers, which is worth keeping.
-
 A renewal makes the contexts of the certificates anew, and takes them only if every one is good; connections keep what
 they began with.
 
@@ -34,7 +27,6 @@ from typing import NamedTuple
 
 from submission import logs
 from submission.config.settings import Tls, TlsVersion
-from submission.core.client_hello import X25519, knows_group
 from submission.smtp.pem import Certificate, CertificateError, UnreadableError, read_certificate, read_public_key
 
 VERSIONS = {
@@ -52,8 +44,8 @@ _OLD_CIPHERS = "DEFAULT:!PSK:!SRP:@SECLEVEL=0"
 """Below 1.2 OpenSSL refuses every handshake at its usual security level, whatever version is named as the lowest, for
 these versions need SHA-1 signatures."""
 
-_GROUPS = ("prime256v1", "X25519")
-"""For key exchange: the one that every client knows (RFC 8446 section 9.1), and the one for those who know it."""
+_COMMON_GROUP = "prime256v1"
+"""The one group for key exchange that every client knows (RFC 8446 section 9.1)."""
 
 _DEFAULT = ""
 """In the place of a name: the certificate for clients that ask for none of those that are listed."""
@@ -80,19 +72,15 @@ class ServerTls:
         self._pairs = _pairs(settings) if minimums else {}
         self._client_ca = settings.client_ca if minimums else None
         self._minimums = tuple(minimums)
-        self._fronts: Mapping[tuple[TlsVersion, str], ssl.SSLContext] = {}
+        self._fronts: Mapping[TlsVersion, ssl.SSLContext] = {}
         self._trusted: object = None  # the state of the authorities' file that the fronts are for
         self._certificates: Mapping[_Pair, Certificate] = {}
         self._contexts: Mapping[tuple[TlsVersion, str], ssl.SSLContext] = {}
         self.reload(now)
 
-    def context(self, minimum: TlsVersion, hello: bytes) -> ssl.SSLContext:
-        """What a listener with this lowest version shakes hands with; another once clients' authorities changed.
-
-        `hello` is what the client says first.
-        """
-        is_modern = self._client_ca is None and knows_group(hello, X25519)
-        return self._fronts[minimum, _GROUPS[is_modern]]
+    def context(self, minimum: TlsVersion) -> ssl.SSLContext:
+        """What a listener with this lowest version shakes hands with; another once clients' authorities changed."""
+        return self._fronts[minimum]
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
@@ -134,12 +122,10 @@ class ServerTls:
         for certificate in certificates.values():
             _report(certificate, now)
 
-    def _make_fronts(self) -> Mapping[tuple[TlsVersion, str], ssl.SSLContext]:
+    def _make_fronts(self) -> Mapping[TlsVersion, ssl.SSLContext]:
         """Fronts with keys of tickets that nobody has one from."""
-        fronts = {(minimum, group): make_context(minimum) for minimum in self._minimums for group in _GROUPS}
-        for (minimum, group), front in fronts.items():
-            if ssl.OPENSSL_VERSION_INFO < (3, 5):
-                front.set_ecdh_curve(group)
+        fronts = {minimum: make_context(minimum) for minimum in self._minimums}
+        for minimum, front in fronts.items():
             front.sni_callback = functools.partial(self._choose, minimum)
             if self._client_ca is not None:
                 front.verify_mode = ssl.CERT_OPTIONAL
@@ -169,6 +155,11 @@ def make_context(minimum: TlsVersion, certificate: Path | None = None, key: Path
     context.set_ciphers(_OLD_CIPHERS if minimum in ("1.0", "1.1") else _CIPHERS)
     context.minimum_version = VERSIONS[minimum]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    # By default the client may choose ffdhe8192, in which a handshake costs us a hundred milliseconds: a few strangers
+    # could keep the loop busy. Python names one group or none. OpenSSL 3.5 took the long ones out of its default, and
+    # put one in that withstands quantum computers, which is worth keeping.
+    if ssl.OPENSSL_VERSION_INFO < (3, 5):
+        context.set_ecdh_curve(_COMMON_GROUP)
     context.num_tickets = 1  # one is enough to resume with, and each costs CPU and octets
     if certificate is None:
         return context

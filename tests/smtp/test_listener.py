@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import socket
 import ssl
@@ -56,8 +57,8 @@ async def listening(
     shared = Shared(settings, Pool(settings.relay, settings.hostname), authenticator, lambda: datetime.now(UTC))
     sock = bind(address)
     sessions = Sessions(Places(1, settings.limits.connections, settings.limits.connections_per_ip).row(0))
-    context = _context(folder) if tls != "none" else None
-    listener = Listener(listen, sock, shared, sessions, None if context is None else lambda _: context)
+    find_tls = functools.cache(functools.partial(_context, folder)) if tls != "none" else None
+    listener = Listener(listen, sock, shared, sessions, find_tls)
     await listener.start()
     try:
         yield sock, sessions, listener
@@ -220,9 +221,9 @@ async def test_handshakes_that_fail_leave_their_places(
 async def test_each_handshake_asks_what_it_is_to_be_made_with(tmp_path: Path) -> None:
     async with listening(tmp_path, tls="implicit") as (sock, _, listener):
         assert listener.find_tls is not None
-        before, after = listener.find_tls(b""), make_context("1.3", tmp_path / "server.pem", tmp_path / "server.key")
+        before, after = listener.find_tls(), make_context("1.3", tmp_path / "server.pem", tmp_path / "server.key")
         for context, version in ((before, "TLSv1.2"), (after, "TLSv1.3")):
-            listener.find_tls = lambda _, context=context: context
+            listener.find_tls = lambda context=context: context
             before.maximum_version = ssl.TLSVersion.TLSv1_2
             trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
             address = sock.getsockname()

@@ -555,7 +555,7 @@ async def test_lines_and_replies_under_tls(context: ssl.SSLContext, is_early: bo
         if is_early:
             await until(lambda: stream.has_input)
             stream.hold()
-        await stream.start_tls(lambda _: context, protocol_of(stream))
+        await stream.start_tls(context, protocol_of(stream))
         assert stream.transport.get_extra_info("ssl_object").version() == "TLSv1.3"
         assert [await stream.line(LIMIT), await stream.line(LIMIT)] == [b"EHLO a", b"QUIT"]
         stream.write(b"221 Bye\r\n")
@@ -571,7 +571,7 @@ async def test_a_handshake_that_is_none_ends_the_session(context: ssl.SSLContext
         if not hello:
             client.reset()
         with pytest.raises(ClientGoneError, match="TLS handshake"):
-            await stream.start_tls(lambda _: context, protocol_of(stream))
+            await stream.start_tls(context, protocol_of(stream))
         stream.feed_loss()  # as the session does, for asyncio tells its protocol nothing
 
 
@@ -581,7 +581,7 @@ async def test_who_is_gone_is_not_waited_for_to_shake_hands(context: ssl.SSLCont
         getattr(client, how)()
         await until(lambda: stream._has_ended)
         with pytest.raises(ClientGoneError, match="TLS handshake: closed by the client"):
-            await stream.start_tls(lambda _: context, Protocol(SOON))
+            await stream.start_tls(context, Protocol(SOON))
         await until(lambda: stream.is_lost)
 
 
@@ -590,7 +590,7 @@ async def test_a_handshake_has_its_time(context: ssl.SSLContext, monkeypatch: py
     async with connected() as (stream, _):
         stream.hold()
         with pytest.raises(ClientGoneError, match="TLS handshake"):
-            await stream.start_tls(lambda _: context, protocol_of(stream))
+            await stream.start_tls(context, protocol_of(stream))
         stream.feed_loss()  # as the session does, for asyncio tells its protocol nothing
 
 

@@ -19,14 +19,11 @@ from submission.smtp.pem import CertificateError
 from submission.smtp.tls import ServerTls, make_context, served_end_point
 from tests.support.authority import Authority, put
 from tests.support.client_authority import ClientAuthority
-from tests.support.hello import first_words
 
 NOW = datetime.now(UTC)
 MINIMUMS: tuple[TlsVersion, ...] = ("1.0", "1.1", "1.2", "1.3")
 VERSIONS = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 NAMES = ("mail.example.com", "mail.example.org", "any.example.org")
-HELLO = first_words()
-"""Of a client that knows every group."""
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -122,7 +119,7 @@ def serial(folder: Path, name: str) -> int:
 def test_the_minimum_is_what_clients_find(
     folder: Path, minimum: TlsVersion, version: ssl.TLSVersion, name: str | None
 ) -> None:
-    context = server_tls(folder).context(minimum, HELLO)
+    context = server_tls(folder).context(minimum)
     if VERSIONS.index(version) < MINIMUMS.index(minimum):
         with pytest.raises(ssl.SSLError):
             Connection(context, client_context(version), name)
@@ -133,50 +130,15 @@ def test_the_minimum_is_what_clients_find(
 
 def test_clients_who_trust_the_authority_are_content(folder: Path) -> None:
     context = ssl.create_default_context(cafile=folder / "ca.pem")
-    assert Connection(server_tls(folder).context("1.2", HELLO), context, NAMES[0]).client.version() == "TLSv1.3"
+    assert Connection(server_tls(folder).context("1.2"), context, NAMES[0]).client.version() == "TLSv1.3"
     (folder / "other.pem").write_bytes(Authority().pem)
     with pytest.raises(ssl.SSLCertVerificationError):
-        Connection(
-            server_tls(folder).context("1.2", HELLO), ssl.create_default_context(cafile=folder / "other.pem"), NAMES[0]
-        )
-
-
-@pytest.mark.parametrize(
-    ("version", "group"),
-    [
-        *((version, group) for version in VERSIONS for group in ("prime256v1", None)),
-        (ssl.TLSVersion.TLSv1_3, "X25519"),  # before, it would have to know our certificate's group, too
-    ],
-)
-def test_every_client_finds_a_group(folder: Path, version: ssl.TLSVersion, group: str | None) -> None:
-    client = client_context(version)
-    if group:
-        client.set_ecdh_curve(group)
-    assert Connection(server_tls(folder).context("1.0", first_words(client)), client).client.version()
-
-
-def test_who_knows_x25519_is_not_asked_again(folder: Path) -> None:
-    """It is what most clients begin with; to be asked for another group costs them a round trip."""
-    client = client_context(ssl.TLSVersion.TLSv1_3)
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = (
-        client.wrap_bio(to_client, to_server),
-        server_tls(folder).context("1.2", HELLO).wrap_bio(to_server, to_client, server_side=True),
-    )
-    for end in ends:
-        with pytest.raises(ssl.SSLWantReadError):
-            end.do_handshake()
-    ends[0].do_handshake()
-
-
-def test_whose_certificate_is_asked_for_has_the_group_of_certificates(folder: Path) -> None:
-    tls = server_tls(folder, client_ca=folder / "ca.pem")
-    assert tls.context("1.2", HELLO) is tls.context("1.2", b"")
+        Connection(server_tls(folder).context("1.2"), ssl.create_default_context(cafile=folder / "other.pem"), NAMES[0])
 
 
 @pytest.mark.parametrize("minimum", MINIMUMS)
 def test_options_of_a_connection(folder: Path, minimum: TlsVersion) -> None:
-    front = server_tls(folder).context(minimum, HELLO)
+    front = server_tls(folder).context(minimum)
     effective = Connection(front, client_context(ssl.TLSVersion.TLSv1_3)).server.context
     for context in (front, effective):
         for option in (ssl.OP_NO_RENEGOTIATION, ssl.OP_NO_COMPRESSION, ssl.OP_CIPHER_SERVER_PREFERENCE):
@@ -223,7 +185,7 @@ def test_old_versions_get_no_ciphers_without_keys_or_encryption() -> None:
 def test_a_client_gets_the_certificate_for_the_name_it_asks_for(
     folder: Path, version: ssl.TLSVersion, name: str | None, expected: str
 ) -> None:
-    connection = Connection(server_tls(folder).context("1.0", HELLO), client_context(version), name)
+    connection = Connection(server_tls(folder).context("1.0"), client_context(version), name)
     assert connection.serial == serial(folder, expected)
 
 
@@ -231,7 +193,7 @@ def test_a_client_gets_the_certificate_for_the_name_it_asks_for(
 @pytest.mark.parametrize("name", [None, *NAMES[:2]])
 def test_a_renewal(folder: Path, authority: Authority, version: ssl.TLSVersion, name: str | None) -> None:
     tls = server_tls(folder)
-    front, client = tls.context("1.0", HELLO), client_context(version)
+    front, client = tls.context("1.0"), client_context(version)
     before = Connection(front, client, name)
     old = before.serial
     assert not tls.has_changed()
@@ -240,7 +202,7 @@ def test_a_renewal(folder: Path, authority: Authority, version: ssl.TLSVersion, 
     assert Connection(front, client, name).serial == old
     tls.reload(NOW)
     assert not tls.has_changed()
-    assert tls.context("1.0", HELLO) is front
+    assert tls.context("1.0") is front
     assert Connection(front, client, name).serial == new
     before.exchange()
     resumed = Connection(front, client, name, before.client.session)
@@ -254,7 +216,7 @@ def test_the_end_point_is_that_of_the_certificate_which_the_client_saw(
     folder: Path, authority: Authority, version: ssl.TLSVersion, name: str | None
 ) -> None:
     tls = server_tls(folder)
-    front, client = tls.context("1.0", HELLO), client_context(version)
+    front, client = tls.context("1.0"), client_context(version)
     before = Connection(front, client, name)
     assert served_end_point(before.server) == before.end_point
     authority.issue(folder, name or NAMES[0])
@@ -305,13 +267,13 @@ def test_a_renewal_that_is_no_good_changes_nothing(
     assert told in str(caught.value)
     assert f"{folder}/{name}." in str(caught.value)
     for each in NAMES[:2]:
-        assert Connection(tls.context("1.2", HELLO), client_context(VERSIONS[3]), each).serial == old[each]
+        assert Connection(tls.context("1.2"), client_context(VERSIONS[3]), each).serial == old[each]
     assert not tls.has_changed()  # nobody wants to read the same every few seconds
     new = authority.issue(folder, name)
     assert tls.has_changed()
     tls.reload(NOW)
     asked = name.replace("any", "some")
-    assert Connection(tls.context("1.2", HELLO), client_context(VERSIONS[3]), asked).serial == new
+    assert Connection(tls.context("1.2"), client_context(VERSIONS[3]), asked).serial == new
 
 
 @pytest.mark.parametrize("days", [-400, 1])
@@ -323,12 +285,12 @@ def test_one_that_is_not_good_now_is_taken_only_where_there_is_no_better(
     new = authority.issue(folder, NAMES[0], days=days)
     with pytest.raises(CertificateError, match=r"(expired at|is valid from) .* and the one before it is still good"):
         tls.reload(NOW)
-    assert Connection(tls.context("1.2", HELLO), client_context(VERSIONS[3])).serial == old
+    assert Connection(tls.context("1.2"), client_context(VERSIONS[3])).serial == old
     at_start = server_tls(folder)
-    assert Connection(at_start.context("1.2", HELLO), client_context(VERSIONS[3])).serial == new
+    assert Connection(at_start.context("1.2"), client_context(VERSIONS[3])).serial == new
     other = authority.issue(folder, NAMES[0], days=days)
     at_start.reload(NOW)
-    assert Connection(at_start.context("1.2", HELLO), client_context(VERSIONS[3])).serial == other
+    assert Connection(at_start.context("1.2"), client_context(VERSIONS[3])).serial == other
 
 
 def test_a_file_that_goes_away_and_comes_back(folder: Path) -> None:
@@ -374,7 +336,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(folder: Path, monkey
         patch.setattr(ssl.SSLContext, "load_cert_chain", load_late)
         with pytest.raises(CertificateError, match="changed while it was read"):
             tls.reload(NOW)
-    assert Connection(tls.context("1.2", HELLO), client_context(VERSIONS[3])).serial == old
+    assert Connection(tls.context("1.2"), client_context(VERSIONS[3])).serial == old
     assert tls.has_changed()
     tls.reload(NOW)
 
@@ -401,7 +363,7 @@ def test_where_nobody_speaks_tls_no_file_is_read(tmp_path: Path) -> None:
 def test_a_certificate_for_several_names_is_held_once(folder: Path) -> None:
     certificate, key = folder / f"{NAMES[0]}.pem", folder / f"{NAMES[0]}.key"
     sni = tuple(Sni(name=f"{number}.example.net", certificate=certificate, key=key) for number in range(3))
-    front = ServerTls(Tls(certificate=certificate, key=key, sni=sni), ("1.2",), NOW).context("1.2", HELLO)
+    front = ServerTls(Tls(certificate=certificate, key=key, sni=sni), ("1.2",), NOW).context("1.2")
     names = (None, "0.example.net", "2.example.net")
     contexts = {Connection(front, client_context(VERSIONS[3]), name).server.context for name in names}
     assert len(contexts) == 1
@@ -434,7 +396,7 @@ def test_both_event_loops_take_the_certificate_that_was_chosen(
         writer.close()
 
     async def main() -> None:
-        server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=tls.context("1.0", HELLO))
+        server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=tls.context("1.0"))
         async with server:
             port = server.sockets[0].getsockname()[1]
             for version in VERSIONS:
@@ -471,12 +433,12 @@ def shown(connection: Connection) -> str:
 def test_a_client_may_show_a_certificate(
     folder: Path, clients: ClientAuthority, version: ssl.TLSVersion, name: str | None
 ) -> None:
-    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.0", HELLO)
+    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.0")
     client = client_context(version)
     assert shown(Connection(front, client, name)) == ""
     client.load_cert_chain(clients.issue(folder / "alice.pem"))
     assert shown(Connection(front, client, name)) == "CN=Alice,O=Example"
-    assert shown(Connection(server_tls(folder).context("1.0", HELLO), client, name)) == ""  # nobody asks for it
+    assert shown(Connection(server_tls(folder).context("1.0"), client, name)) == ""  # nobody asks for it
 
 
 @pytest.mark.parametrize("version", NEW_VERSIONS)
@@ -484,7 +446,7 @@ def test_a_client_may_show_a_certificate(
 def test_a_certificate_that_is_not_good_ends_the_handshake(
     folder: Path, clients: ClientAuthority, version: ssl.TLSVersion, fault: str
 ) -> None:
-    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.2", HELLO)
+    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.2")
     file = folder / "alice.pem"
     if fault == "issuer":
         ClientAuthority().issue(file)
@@ -500,7 +462,7 @@ def test_a_certificate_that_is_not_good_ends_the_handshake(
 
 def test_a_certificate_is_not_resumed_for_ever(folder: Path, clients: ClientAuthority) -> None:
     """A session resumed by its ticket brings the certificate along, though nobody has looked at it again."""
-    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.2", HELLO)
+    front = server_tls(folder, client_ca=folder / "clients.pem").context("1.2")
     file = clients.issue(folder / "alice.pem")
     new = client_context(ssl.TLSVersion.TLSv1_3)
     new.load_cert_chain(file)
@@ -524,18 +486,18 @@ def test_a_certificate_is_not_resumed_under_other_authorities(folder: Path, clie
     tls = server_tls(folder, client_ca=folder / "clients.pem")
     client = client_context(ssl.TLSVersion.TLSv1_2)
     client.load_cert_chain(clients.issue(folder / "alice.pem"))
-    before = Connection(tls.context("1.2", HELLO), client).client.session
+    before = Connection(tls.context("1.2"), client).client.session
     tls.reload(NOW)
-    assert Connection(tls.context("1.2", HELLO), client, session=before).client.session_reused
+    assert Connection(tls.context("1.2"), client, session=before).client.session_reused
     put(folder / "clients.pem", ClientAuthority().pem)
     tls.reload(NOW)
     with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
-        Connection(tls.context("1.2", HELLO), client, session=before)
+        Connection(tls.context("1.2"), client, session=before)
 
 
 def test_other_authorities_are_taken_as_renewed_certificates_are(folder: Path, clients: ClientAuthority) -> None:
     tls = server_tls(folder, client_ca=folder / "clients.pem")
-    front, client = tls.context("1.2", HELLO), client_context(ssl.TLSVersion.TLSv1_3)
+    front, client = tls.context("1.2"), client_context(ssl.TLSVersion.TLSv1_3)
     client.load_cert_chain(clients.issue(folder / "alice.pem"))
     others = ClientAuthority()
     put(folder / "clients.pem", others.pem)
