@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.smtp import SMTP
@@ -64,7 +65,7 @@ class _NoHooks:
         return []
 
 
-class CommandLoop(SMTP):
+class CommandLoop(SMTP, ABC):
     """What asyncio calls, and the loop. The verbs, and how a connection opens, are a subclass's."""
 
     def __init__(self, listener: Listener) -> None:
@@ -184,13 +185,13 @@ class CommandLoop(SMTP):
             self._client_connected_cb = None  # likewise, which asyncio lets go of in a connection_made of its own
             self._log(self.loop.time() - started)
 
+    @abstractmethod
     async def _open(self) -> None:
         """Greet the client, once all is there that comes before. Raises what `_handle_client` knows the end for."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _skip_chunk(self, argument: bytes, refusal: Reply) -> Reply | None:
         """Refuse BDAT at a wrong time, whose octets come all the same; None if that was said already."""
-        raise NotImplementedError
 
     async def _step(self) -> None:
         """Read one command and answer it."""
