@@ -111,6 +111,9 @@ def open_in_doubt(state_dir: Path, rows: int, monitoring: Monitoring) -> InDoubt
     """Tell of what a service before this one left in doubt, and have room for as many workers. Raises StartError."""
     try:
         monitoring.tell_unknown(take_left(state_dir), 0, "service died")
+    except OSError as error:  # another user's, say; it is no reason to take no mail
+        logs.failure("in-doubt-unreadable", error)
+    try:
         return InDoubt(state_dir, rows)
     except OSError as error:
         raise StartError(f"{state_dir}: {error.strerror}", os.EX_CANTCREAT) from error

@@ -184,3 +184,13 @@ def test_root_is_no_user_to_run_as(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     with pytest.raises(StartError, match="doesn't run as root"):
         drop_root("root")
+
+
+def test_what_an_earlier_service_left_unreadable_is_no_reason_not_to_start(folder: Path) -> None:
+    server = make_server(folder)
+    left = folder / "proxy" / "state" / "in-doubt-left"
+    left.mkdir()  # what even root can't read as a file
+    with server, Client(server, "none") as client:
+        assert client.greeting.startswith(b"220 ")
+        assert "IsADirectoryError" in server.log("in-doubt-unreadable ")[0]
+    assert [path.name for path in left.parent.glob("in-doubt-*")] == [left.name]
