@@ -105,13 +105,11 @@ class _Client:
         self._has_ended = False
         self._trickles = False
         self.is_acknowledged = False
-        self.socket = _connect(plan)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if plan.tls == "implicit":
-            self._encrypt()
+        self.socket = socket.socket()
 
     def steps(self) -> Iterator[str]:
         """The whole transaction, step by step. Raises OSError, and _RefusedError where the service doesn't agree."""
+        self._connect()
         self._wait_for_octets()
         yield "connect"
         self._expect(b"2")
@@ -134,6 +132,15 @@ class _Client:
         yield from self._data() if self._plan.verb == "DATA" else self._chunks()
         yield "reply"
         self._say("QUIT")
+
+    def _connect(self) -> None:
+        self.socket.settimeout(self._plan.patience)
+        if self._plan.fault == "full":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # as little as the kernel allows
+        self.socket.connect(("127.0.0.1", self._plan.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._plan.tls == "implicit":
+            self._encrypt()
 
     def _wait_for_octets(self) -> None:
         poll = select.poll()
@@ -238,24 +245,14 @@ class _Client:
         return line
 
 
-def _connect(plan: Plan) -> socket.socket:
-    sock = socket.socket()
-    sock.settimeout(plan.patience)
-    if plan.fault == "full":
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # as little as the kernel allows
-    sock.connect(("127.0.0.1", plan.port))
-    return sock
-
-
 def play(plan: Plan, over: threading.Event, pause: Callable[[bool], object] = bool) -> bool:
     """Make the attempt; whether the client was told that its message is taken.
 
     `pause` is called at the step where the fault is "pause", with what is so by then. `over` is set when those may
     leave who still wait.
     """
-    client = None
+    client = _Client(plan, over)
     try:
-        client = _Client(plan, over)
         for step in client.steps():
             if step == plan.step:
                 if plan.fault == "pause":
@@ -264,9 +261,8 @@ def play(plan: Plan, over: threading.Event, pause: Callable[[bool], object] = bo
     except (OSError, _RefusedError):
         pass  # what became of the message is told by others
     finally:
-        if client is not None:
-            client.socket.close()
-    return client is not None and client.is_acknowledged
+        client.socket.close()
+    return client.is_acknowledged
 
 
 def start(plan: Plan) -> subprocess.Popen[str]:
