@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,19 @@ from tests.support.failing_client import PASSWORD, USER
 from tests.support.failing_relay import FailingRelay
 from tests.support.sendmail import Sendmail
 from tests.support.server import Server, Settings, public_folder
+
+LAST_WORDS = 40
+"""Lines of the service's log that a failure is shown with."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the service said before a test failed: its processes may be gone by then."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        report.sections.append(("the service's log", "\n".join(server.log()[-LAST_WORDS:])))
+    return report
 
 
 @pytest.fixture(scope="module")

@@ -63,14 +63,16 @@ def hit(column: str, ground: Ground) -> Iterator[None]:
     elif column == "supervisor kill -9":
         # The workers drain: who is in no transaction is sent away.
         ground.wait_for_sessions(sum(step == "reply" or word == "nothing" for step, word in TABLE[column].items()))
-    yield
-    if is_stop:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        if is_stop:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
 
 def restart(server: Server, workers: list[int]) -> None:
-    """Have a supervisor again, once the workers of the one before have ended by themselves."""
+    """Have a supervisor again, once the workers of the one before have ended, be it by themselves."""
     wait_until(lambda: not any(map(is_alive, workers)))
     assert server.stop() == -signal.SIGKILL
     server.start()
@@ -102,7 +104,7 @@ def test_column(column: str, server: Server, relay: Relay, ground: Ground) -> No
         finally:
             may_go_on.set()
         heard = {plan: attempt.result() for plan, attempt in attempts.items()}
-    if not is_alive(server.pid):
+    if column in ("supervisor kill -9", "all kill -9"):
         restart(server, workers)
     if isinstance(relay, FailingRelay):
         relay.order("well")

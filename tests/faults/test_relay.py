@@ -6,7 +6,7 @@ Where it fails before MAIL nobody can tell its transactions apart, so there it i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
@@ -22,6 +22,8 @@ from tests.support.server import Server, Settings
 TABLE = columns("The relay fails")
 OPENING = ("connect", "EHLO", "STARTTLS")
 CHUNKS = ("chunk", "last")
+MOST = 16
+"""Clients at a time."""
 PROMPT = 400
 LARGE = 12 << 20
 """Octets that no row of buffers holds."""
@@ -49,15 +51,11 @@ def well(failing_relay: FailingRelay, ground: Ground) -> Iterator[None]:
 
 
 @contextmanager
-def playing(plans: Iterable[Plan], may_go_on: threading.Event) -> Iterator[dict[Plan, Future[bool]]]:
-    """Clients that do nothing wrong; one of them waits in the middle of its message."""
-    plans = list(plans)
-    with ThreadPoolExecutor(len(plans)) as executor:
+def playing(may_go_on: threading.Event) -> Iterator[Callable[[Plan], Future[bool]]]:
+    """Starts clients that do nothing wrong; who waits in the middle of a message does so until he may go on."""
+    with ThreadPoolExecutor(MOST) as executor:
         try:
-            yield {
-                plan: executor.submit(play, plan, threading.Event(), lambda _: may_go_on.wait(PATIENCE))
-                for plan in plans
-            }
+            yield lambda plan: executor.submit(play, plan, threading.Event(), lambda _: may_go_on.wait(PATIENCE))
         finally:
             may_go_on.set()
 
@@ -93,8 +91,12 @@ def test_in_a_transaction(fault: str, tls: str, server: Server, failing_relay: F
     expected = {step: word for step, word in TABLE[fault].items() if step not in OPENING}
     plans = {step: make_plan(server, tls, fault, step) for step in expected}
     may_go_on = threading.Event()
-    with playing(plans.values(), may_go_on) as attempts:
-        failing_relay.wait_for(*(plan.name for plan in plans.values()))
+    attempts = {}
+    with playing(may_go_on) as start:
+        for is_last in (False, True):  # once it has replied, the relay stops on a connection that the service keeps
+            wave = [plan for step, plan in plans.items() if (step == "reply") is is_last]
+            attempts |= {plan: start(plan) for plan in wave}
+            failing_relay.wait_for(*(plan.name for plan in wave))
         with hit(fault, failing_relay):
             ground.go_round()
             may_go_on.set()
@@ -117,10 +119,11 @@ def test_before_a_transaction(
     for step in expected:
         plan = make_plan(server, tls, fault, step)
         failing_relay.order(f"{step} {plan.name.split('.')[1]}")
-        with playing([plan], threading.Event()) as attempts:
+        with playing(threading.Event()) as start:
+            attempt = start(plan)
             failing_relay.wait_for_connection(step)
             with hit(fault, failing_relay):
-                heard = {plan: attempts[plan].result(PATIENCE)}
+                heard = {plan: attempt.result(PATIENCE)}
         found[step] = ground.outcomes(heard)[plan]
         failing_relay.order("well")
         ground.recover()
