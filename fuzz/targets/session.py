@@ -259,7 +259,9 @@ def _settings() -> Settings:
 @functools.cache
 def _socket() -> socket.socket:
     """Asked for its family, and never used."""
-    return socket.socket()
+    sock = socket.socket()
+    atexit.register(sock.close)
+    return sock
 
 
 @functools.cache
