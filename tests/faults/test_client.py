@@ -18,7 +18,8 @@ from tests.support.server import Server, Settings
 
 TABLE = columns("The client fails")
 FROM_OUTSIDE = {"kill -9": signal.SIGKILL, "SIGSTOP": signal.SIGSTOP}
-BY_ITSELF = [fault for fault in TABLE if fault not in FROM_OUTSIDE]
+SLOWLY = "trickle"
+BY_ITSELF = [fault for fault in TABLE if fault not in (*FROM_OUTSIDE, SLOWLY)]
 ENCRYPTED = [fault for fault in BY_ITSELF if fault != "half-close"]  # TLS knows no such thing: it is its end
 CHUNKS = ("chunk", "chunks", "last")
 
@@ -29,8 +30,9 @@ def relay(any_relay: Relay) -> Relay:
 
 
 @pytest.fixture(scope="module")
-def settings() -> Settings:
-    return {"limits": {"command_timeout": 1, "message_size": "1MiB"}}
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """The service's patience is waited for, so it is short, unless told: a busy machine stands still for as long."""
+    return {"limits": {"command_timeout": getattr(request, "param", 1), "message_size": "1MiB"}}
 
 
 def make_plans(server: Server, fault: str, tls: str) -> dict[str, Plan]:
@@ -54,10 +56,8 @@ def assert_column(fault: str, plans: Mapping[str, Plan], heard: Mapping[Plan, bo
     assert {step: outcomes[plan] for step, plan in plans.items()} == TABLE[fault]
 
 
-@pytest.mark.parametrize(
-    ("fault", "tls"), [*((fault, "none") for fault in BY_ITSELF), *((fault, "implicit") for fault in ENCRYPTED)]
-)
-def test_by_itself(fault: str, tls: str, server: Server, ground: Ground) -> None:
+def run_column(fault: str, tls: str, server: Server, ground: Ground) -> None:
+    """The attempts of a column, all at once."""
     plans = make_plans(server, fault, tls)
     over = threading.Event()
     with ThreadPoolExecutor(len(plans)) as executor:
@@ -68,6 +68,19 @@ def test_by_itself(fault: str, tls: str, server: Server, ground: Ground) -> None
             over.set()
         heard = {plan: future.result() for plan, future in playing.items()}
     assert_column(fault, plans, heard, ground)
+
+
+@pytest.mark.parametrize(
+    ("fault", "tls"), [*((fault, "none") for fault in BY_ITSELF), *((fault, "implicit") for fault in ENCRYPTED)]
+)
+def test_by_itself(fault: str, tls: str, server: Server, ground: Ground) -> None:
+    run_column(fault, tls, server, ground)
+
+
+@pytest.mark.parametrize("settings", [20], indirect=True)
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+def test_slowly(tls: str, server: Server, ground: Ground) -> None:
+    run_column(SLOWLY, tls, server, ground)
 
 
 @pytest.mark.parametrize("fault", FROM_OUTSIDE)
