@@ -179,10 +179,18 @@ class Authenticator:
             self._disabled = names, version, now
         return str(user).lower() in names
 
-    def suspend(self, login: Login) -> None:
-        """Disable a login. Blocks. Raises AccountError, StoreUnavailableError."""
-        set_disabled(self._store, login, is_disabled=True)
-        self._enabled.pop(login, None)
+    def suspend(self, user: Login) -> None:
+        """Disable a login, or, where it is none, those that a user of a POP server's may be, who wrote it in any case.
+
+        Blocks. Raises AccountError, StoreUnavailableError.
+        """
+        logins = [user]
+        if self._store.read_own(user) is None:
+            name = str(user).lower()
+            logins = [record.login for record in self._store.records() if str(record.login).lower() == name] or logins
+        for login in logins:
+            set_disabled(self._store, login, is_disabled=True)
+            self._enabled.pop(login, None)
         self._disabled = frozenset(), None, -math.inf
 
     def close(self) -> None:

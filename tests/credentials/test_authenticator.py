@@ -635,6 +635,23 @@ async def test_a_login_is_usable_until_it_is_disabled_or_deleted(
         await asyncio.to_thread(authenticator.suspend, CAROL)
 
 
+async def test_a_pop_user_is_suspended_in_whatever_case_he_writes_his_name(
+    authenticator: Authenticator, store: DatabaseStore
+) -> None:
+    """Regression: who sent by a grant as `Alice` went on after a limit that suspends, for no account was called so."""
+    assert await authenticator.is_enabled(ALICE)
+    await asyncio.to_thread(authenticator.suspend, Login("Alice", "Example.com"))
+    assert not await authenticator.is_enabled(ALICE)
+    assert await authenticator.is_shut_out(Login("ALICE", "example.com"))
+    assert await authenticator.is_enabled(CAROL)
+    capital = Login("Carol", "example.com")
+    store.change(capital, lambda _: Record(capital, password="unusable"))
+    await asyncio.to_thread(authenticator.suspend, capital)
+    assert await authenticator.is_enabled(CAROL)  # who has an account of the very name is nobody else
+    with pytest.raises(NoSuchUserError):
+        await asyncio.to_thread(authenticator.suspend, Login("Mallory", "example.com"))
+
+
 async def test_what_was_just_read_counts_before_a_yes_of_a_moment_ago(
     authenticator: Authenticator, store: DatabaseStore
 ) -> None:
