@@ -28,11 +28,13 @@ _STAMP = (
     rb"(?P<stamp>[A-Z][a-z]{2} [ 0-3][0-9] " + _TIME + rb"(?:\.[0-9]{1,9})?"
     rb"|[0-9]{4}-[01][0-9]-[0-3][0-9][T ]" + _TIME + rb"(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)"
 )
+_HOST = rb"[0-9A-Za-z._:@/-]{0,254}[0-9A-Za-z._@/-]"
+"""Narrow: dovecot's own file has `imap(USER)` here, and what follows a blank in a name must not be a program's."""
 _FACILITY = rb"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])"
 _SEVERITY = rb"(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug)"
 _CLASSIC = re.compile(
     rb"(?:<[0-9]{1,3}>)?" + _STAMP + rb" "
-    rb"(?:(?P<host>[^\s\[\]]{0,254}[^\s\[\]:]) (?:(?P=host) (?=nginx: ))?)?"  # nginx repeats the host: nginx.py
+    rb"(?:(?P<host>" + _HOST + rb") (?:(?P=host) (?=nginx: ))?)?"  # nginx repeats the host: nginx.py
     rb"(?P<busybox>" + _FACILITY + rb"\." + _SEVERITY + rb" )?"
     rb"(?P<program>[^\s\[\]:]{1,128})(?:\[(?P<pid>[0-9]{1,10})\])?: ?(?P<message>.*)",
     re.DOTALL,

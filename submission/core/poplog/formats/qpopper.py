@@ -13,7 +13,7 @@ from submission.core.poplog.format import HOST, IP, Format, login
 _NAME = rb"(?P<user>(?!.*: -ERR )"
 _PLACE = rb" at \((?:" + HOST + rb"|[0-9A-Fa-f.:]{2,45})\) " + IP + rb"(?: \[[a-z_]{1,32}\.c:[0-9]{1,6}\])?"
 _OWN = rb"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} \[(?:in\.)?q?popper\] )?"
-_BEGIN = _OWN + rb"\(v[0-9a-z.-]{1,32}\) POP login by user "
+_BEGIN = _OWN + rb"\(v[0-9A-Za-z.+_-]{1,32}\) POP login by user "
 
 QPOPPER = Format(
     name="qpopper",

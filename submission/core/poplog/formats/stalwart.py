@@ -13,7 +13,7 @@ STALWART = Format(
             IP,
             rb", remotePort = [0-9]{1,5}, accountName = \"",
             USER,
-            rb'", accountId = [0-9]{1,20}',
+            rb'", accountId = [0-9]{1,20}(?:, (?:type|details) = "[^"]{1,255}")?',
         ),
     ),
 )
