@@ -49,6 +49,8 @@ DOVECOT = Format(
         login(_LEVEL, _MESSAGE),  # the service's name is where a program's would be
         login(_LEVEL, _PROXY),
         login(_OLD),
+    ),
+    lines=(
         login(rb"dovecot: ", _STAMP, _SERVICE, _MESSAGE),
         login(_SERVICE, _STAMP, _OLD),
     ),

@@ -5,7 +5,7 @@ from submission.core.poplog.format import IP, USER, Format, login
 STALWART = Format(
     name="stalwart",
     programs={b"": None},
-    logins=(
+    lines=(
         login(
             rb"[0-9-]{10}T[0-9:.]{8,18}Z INFO Authentication successful \(auth\.success\) ",
             rb'listenerId = "[^"\s]{1,64}", ',

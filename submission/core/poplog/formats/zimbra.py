@@ -16,18 +16,18 @@ _CONTEXT = (
     + IP
     + rb";(?:(?:via|ua|cid|port|oport|oproto)=[^;\]]{0,255};){0,6}\] "
 )
-_HEAD = rb"(?:[0-9-]{10} [0-9:]{8},[0-9]{3} )?INFO +\[(?P<proto>Pop3|Imap)(?:SSL)?Server-[0-9]{1,10}\] " + _CONTEXT
+_HEAD = rb"INFO +\[(?P<proto>Pop3|Imap)(?:SSL)?Server-[0-9]{1,10}\] " + _CONTEXT
+_MESSAGES = (
+    _HEAD + rb"security - cmd=Auth; account=(?P<user>[^;]{1,255}); protocol=(?:pop3|imap);",
+    _HEAD + rb"(?:pop|imap) - user (?P<user>[^;]{1,255}) authenticated, mechanism=[A-Z0-9_-]{1,32}(?: (?:\[TLS\])?)?",
+)
+_TIME = rb"[0-9-]{10} [0-9:]{8},[0-9]{3} "
 
 ZIMBRA = Format(
     name="zimbra",
     programs={b"": None, b"mailboxd": None},
-    logins=(
-        login(_HEAD, rb"security - cmd=Auth; account=(?P<user>[^;]{1,255}); protocol=(?:pop3|imap);"),
-        login(
-            _HEAD,
-            rb"(?:pop|imap) - user (?P<user>[^;]{1,255}) authenticated, mechanism=[A-Z0-9_-]{1,32}(?: (?:\[TLS\])?)?",
-        ),
-    ),
+    logins=tuple(login(message) for message in _MESSAGES),
+    lines=tuple(login(_TIME, message) for message in _MESSAGES),
     executables=frozenset({"java"}),
     caution="a client that reaches it past its proxy can name another address, once it has a password",
 )
