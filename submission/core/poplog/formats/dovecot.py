@@ -26,8 +26,8 @@ _FIELDS = (
     + IP
     + rb"(?:, rport=[0-9]{1,5})?, lip=(?!(?P=ip)(?:,|$))[0-9A-Fa-f.:]{2,45}(?:, lport=[0-9]{1,5})?"
     + rb"(?:, mpid=[0-9]{1,10})?(?:, (?:TLS|TSL|secured))?"  # TSL: client-common.c of 2.4
-    + rb"(?:, (?:TLSv1|SSLv3)[0-9.]{0,2} with cipher [A-Z0-9_-]{1,64} \([0-9]{1,4}/[0-9]{1,4} bits\)(?: [a-z ]{1,32})?)?"
-    + rb"(?:, session=<[^<>\s]{1,64}>)?"
+    + rb"(?:, (?:TLSv1|SSLv3)[0-9.]{0,2} with cipher [A-Z0-9_-]{1,64} \([0-9]{1,4}/[0-9]{1,4} bits\)"
+    + rb"(?: [a-z ]{1,32})?)?(?:, session=<[^<>\s]{1,64}>)?"
 )
 _MESSAGE = rb"(?:Login|Logged in): user=<" + USER + rb">" + _FIELDS
 _PROXY = (
