@@ -3,7 +3,6 @@
 From login-common/client-common.c: `Login: user=<%u>, method=%m, rip=%r, lip=%l, mpid=%e, %c, session=<%{session}>`; 2.4
 says `Logged in`. Everything else begins otherwise: `Disconnected`, `Aborted login`, `Login aborted`. The user's name
 is raw but for control characters, and cut at 80 octets. After it come words of the server's, each of a narrow form.
-Where `rip` is `lip` the client is this host: a webmail or a proxy here, which must not be granted anything.
 
 As a proxy it writes `proxy(%u): started proxying to HOST:PORT` before the same fields when the backend has said yes
 (2.4: `proxy(%u,HOST:PORT): Started proxying to remote host (0.021 secs)`), and `proxy(%u): Login failed ...` when not.
@@ -24,7 +23,7 @@ _STAMP = rb"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[A-Z][a-z]{2} [ 0-9][0-9]) [0-9:]{8} I
 _FIELDS = (
     rb", method=(?!ANONYMOUS,)[A-Z0-9_-]{1,32}, rip="
     + IP
-    + rb"(?:, rport=[0-9]{1,5})?, lip=(?!(?P=ip)(?:,|$))[0-9A-Fa-f.:]{2,45}(?:, lport=[0-9]{1,5})?"
+    + rb"(?:, rport=[0-9]{1,5})?, lip=[0-9A-Fa-f.:]{2,45}(?:, lport=[0-9]{1,5})?"
     + rb"(?:, mpid=[0-9]{1,10})?(?:, (?:TLS|TSL|secured))?"  # TSL: client-common.c of 2.4
     + rb"(?:, (?:TLSv1|SSLv3)[0-9.]{0,2} with cipher [A-Z0-9_-]{1,64} \([0-9]{1,4}/[0-9]{1,4} bits\)"
     + rb"(?: [a-z ]{1,32})?)?(?:, session=<[^<>\s]{1,64}>)?"

@@ -1,9 +1,9 @@
 """perdition, a proxy: its log has the clients' addresses, the logs of the servers behind it have perdition's.
 
 `Auth: ADDRESS:PORT->OURS:PORT client-secure=... authorisation_id=... authentication_id="USER" server="..."
-protocol=POP3 server-secure=... status="ok"`; 1.x has no ports and fewer fields. The address comes first, and is
-another than ours, or a webmail here would be granted something. Whether it is a login is said by the last field: of a
-failure it is `status="failed: ..."`. When it is told to log passwords, one stands behind the name, and is none of it.
+protocol=POP3 server-secure=... status="ok"`; 1.x has no ports and fewer fields. The address comes first. Whether it is
+a login is said by the last field: of a failure it is `status="failed: ..."`. When it is told to log passwords, one
+stands behind the name, and is none of it.
 """
 
 from submission.core.poplog.format import IP, USER, Format, login
@@ -12,8 +12,8 @@ _NAMES = {"pop3": "pop3", "pop3s": "pop3", "imap4": "imap", "imap4s": "imap", "i
 _SECURE = rb"[a-z0-9_+-]{1,32}"
 
 _PROTOCOL = rb"(?P<proto>POP3|IMAP4)S?"
-_AUTH = rb"Auth: \[?" + IP + rb"\]?:[0-9]{1,5}->\[?(?!(?P=ip)\]?:[0-9]{1,5} )[0-9A-Fa-f.:]{2,45}\]?:[0-9]{1,5} "
-_OLD = rb"Auth: (?P<ip>[0-9.]{7,15})->(?!(?P=ip) )[0-9.]{7,15} "
+_AUTH = rb"Auth: \[?" + IP + rb"\]?:[0-9]{1,5}->\[?[0-9A-Fa-f.:]{2,45}\]?:[0-9]{1,5} "
+_OLD = rb"Auth: (?P<ip>[0-9.]{7,15})->[0-9.]{7,15} "
 
 PERDITION = Format(
     name="perdition",
