@@ -47,10 +47,12 @@ class Format:
     programs: Mapping[bytes, Protocol | None]
     """Name in the header to what it serves; None where the message has to say it, by group `proto`, which goes first.
 
-    The empty name stands for lines of a server's own file, without a header that header.py knows: then the patterns
-    match the whole line."""
+    The empty name stands for lines of a server's own file, without a header that header.py knows: then `lines` and
+    `steps` match the whole line."""
     logins: tuple[re.Pattern[bytes], ...] = ()
     """Messages that are a login by themselves: groups `user` and `ip`, perhaps `proto` and `domain`."""
+    lines: tuple[re.Pattern[bytes], ...] = ()
+    """Whole lines of the server's own file that are one, from their first octet on: a message alone is none."""
     steps: tuple[Step, ...] = ()
     executables: frozenset[str] = frozenset()
     """Names of the files that these lines come from, as the journal saw it; those of `programs` where empty."""

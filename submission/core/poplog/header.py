@@ -1,8 +1,8 @@
 """The header of a log line: when, on which machine, by which program and process; what follows is the message.
 
-Known are what syslogd, rsyslog, syslog-ng, busybox and Solaris write into files: the time as RFC 3164 or ISO 8601 has
-it, with or without `<PRI>`, the host's name and `facility.severity`, and RFC 5424. A line with none of these is a
-server's own: its program is empty, and all of it is the message.
+Known are what syslogd, rsyslog, syslog-ng, busybox, FreeBSD and Solaris write into files: the time as RFC 3164 or ISO
+8601 has it, with or without `<PRI>`, the host's name and `facility.severity`, and RFC 5424. A line with none of these
+is a server's own: its program is empty, and all of it is the message.
 
 Everything is anchored at the line's beginning, where only the syslog daemon writes. The name of a program has no blank
 and no colon, so nothing in a message can take its place.
@@ -28,11 +28,13 @@ _STAMP = (
     rb"(?P<stamp>[A-Z][a-z]{2} [ 0-3][0-9] " + _TIME + rb"(?:\.[0-9]{1,9})?"
     rb"|[0-9]{4}-[01][0-9]-[0-3][0-9][T ]" + _TIME + rb"(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)"
 )
+_HOST = rb"[0-9A-Za-z._:@/-]{0,254}[0-9A-Za-z._@/-]"
+"""Narrow: dovecot's own file has `imap(USER)` here, and what follows a blank in a name must not be a program's."""
 _FACILITY = rb"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])"
 _SEVERITY = rb"(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug)"
 _CLASSIC = re.compile(
-    rb"(?:<[0-9]{1,3}>)?" + _STAMP + rb" "
-    rb"(?:(?P<host>[^\s\[\]]{0,254}[^\s\[\]:]) (?:(?P=host) (?=nginx: ))?)?"  # nginx repeats the host: nginx.py
+    rb"(?:<[0-9]{1,3}>)?" + _STAMP + rb" (?:<[a-z0-9]{1,8}\.[a-z0-9]{1,7}> )?"  # <mail.info>, FreeBSD's with -v
+    rb"(?:(?P<host>" + _HOST + rb") (?:(?P=host) (?=nginx: ))?)?"  # nginx repeats the host: nginx.py
     rb"(?P<busybox>" + _FACILITY + rb"\." + _SEVERITY + rb" )?"
     rb"(?P<program>[^\s\[\]:]{1,128})(?:\[(?P<pid>[0-9]{1,10})\])?: ?(?P<message>.*)",
     re.DOTALL,

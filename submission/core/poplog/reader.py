@@ -87,7 +87,7 @@ class Reader:
             if key[2] and (event is Event.OPEN or key in self._sessions):
                 return self._join(family, key, event, groups, entry, now)
             break
-        for pattern in family.logins:
+        for pattern in family.logins if entry.program else family.lines:
             match = pattern.fullmatch(entry.message)
             if match is not None:
                 return self._single(family, match.groupdict(), entry, now)

@@ -70,4 +70,4 @@ def test_the_documentation_has_all_formats() -> None:
 
 def test_names() -> None:
     assert all(family.name == name for name, family in FORMATS.items())
-    assert all(family.logins or family.steps for family in FORMATS.values())
+    assert all(family.logins or family.lines or family.steps for family in FORMATS.values())

@@ -5,7 +5,7 @@ from submission.core.poplog.format import IP, USER, Format, login
 APPLE = Format(
     name="apple",
     programs={b"": None},
-    logins=(
+    lines=(
         login(
             rb"[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{4} [0-9:]{8} [0-9] (?P<proto>IMAP|POP3?)",
             rb' User "',

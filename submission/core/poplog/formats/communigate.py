@@ -8,7 +8,7 @@ from submission.core.poplog.format import IP, USER, Format, login
 COMMUNIGATE = Format(
     name="communigate",
     programs={b"": None},
-    logins=(
+    lines=(
         login(
             rb"[0-9:]{8}\.[0-9]{3} [0-9] (?P<proto>POP|IMAP)-[0-9]{1,10}\(\[",
             IP,

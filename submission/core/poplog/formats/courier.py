@@ -1,6 +1,7 @@
 """Courier's POP and IMAP servers, from courierpop3login of 2002 to 1.0.
 
 `LOGIN, user=U, ip=[ADDRESS], port=[N], protocol=IMAP`; old ones end after the address, POP servers before the protocol.
+New ones add `, starttls=1` or `, stls=1`.
 `LOGIN FAILED`, `LOGOUT` and `DISCONNECTED` begin otherwise. The user's name is raw; what follows it is the server's.
 
 One message begins with the user's name: `U: Permission denied`, of somebody who has authenticated and has no mailbox.
@@ -24,7 +25,14 @@ COURIER = Format(
         b"courierimapd": "imap",
     },
     logins=(
-        login(rb"LOGIN, user=", USER, rb", ip=\[", IP, rb"\](?:, port=\[[0-9]{1,5}\])?(?:, protocol=(?:IMAP|POP3))?"),
+        login(
+            rb"LOGIN, user=",
+            USER,
+            rb", ip=\[",
+            IP,
+            rb"\](?:, port=\[[0-9]{1,5}\])?(?:, protocol=(?:IMAP|POP3))?",
+            rb"(?:, s(?:tart)?tls=1)?",
+        ),
     ),
     executables=frozenset({"courierlogger", "imapd", "pop3d", "imaplogin", "pop3login", "courierpop3login"}),
     caution="a user whose name holds line feeds, if Courier is made to accept one, can forge a line",

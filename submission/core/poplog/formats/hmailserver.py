@@ -2,6 +2,9 @@
 
 A login is three lines of one session: `RECEIVED: USER U`, `RECEIVED: PASS ***` and the answer to it, whose words
 nothing else is answered with. The text is the last column, and what was received is marked so.
+
+Logger.cpp writes what was received raw but for CRLF, and a command ends at CRLF alone: a line feed in it begins a line
+of the log. Text can't tell such a line from another.
 """
 
 from submission.core.poplog.format import IP, Event, Format, Step, login
@@ -16,4 +19,5 @@ HMAILSERVER = Format(
         Step(Event.LOGIN, login(_COLUMNS, rb'"SENT: \+OK Mailbox locked and ready"')),
         Step(Event.CLOSE, login(_COLUMNS, rb'"(?:SENT: -ERR|RECEIVED: (?i:QUIT)).*"')),
     ),
+    caution="anybody who reaches its POP3 port can write a line into its log, by a line feed in a command",
 )

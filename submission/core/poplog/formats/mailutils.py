@@ -18,7 +18,11 @@ MAILUTILS = Format(
         Step(Event.LOGIN, login(rb"POP3 login: user `", USER, rb"', source [a-z0-9_-]{1,64}")),
         Step(
             Event.LOGIN,
-            login(rb"user `", USER, rb"' logged in with mailbox `[^`]{1,512}' \([0-9]{1,10} messages?\)"),
+            login(
+                rb"[Uu]ser [`']",
+                USER,
+                rb"' logged in with mailbox [`'][^`]{1,512}'(?: \([0-9]{1,10} (?:messages?|msgs)\))?",
+            ),
         ),
         Step(Event.LOGIN, login(rb"user `", USER, rb"' logged in \(source: [a-z0-9_-]{1,64}\)")),
         Step(Event.CLOSE, re.compile(rb"session (?:ended|terminating)(?: for user: .*)?", re.DOTALL)),

@@ -11,6 +11,8 @@ syslog nginx writes the host before its own name, which makes the host stand the
 
 from submission.core.poplog.format import IP, USER, Format, login
 
+_ENDS = rb"[0-9A-Fa-f.:-]{7,110}"  # of a connection, in old versions
+
 NGINX = Format(
     name="nginx",
     programs={b"nginx": None},
@@ -21,7 +23,7 @@ NGINX = Format(
             IP,
             rb'(?: using starttls)?, server: [^\s,]{1,300}:[0-9]{0,2}(?P<proto>110|995|143|993), login: "',
             USER,
-            rb'", upstream: [^\s,"]{1,300}',
+            rb'", upstream: [^\s,"]{1,300}(?:, \[' + _ENDS + rb"\] <=> \[" + _ENDS + rb"\])?",
         ),
     ),
     caution="counts by way of syslog only; never name a file that nginx writes itself, where names may hold line feeds",

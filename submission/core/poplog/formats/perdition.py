@@ -2,7 +2,8 @@
 
 `Auth: ADDRESS:PORT->OURS:PORT client-secure=... authorisation_id=... authentication_id="USER" server="..."
 protocol=POP3 server-secure=... status="ok"`; 1.x has no ports and fewer fields. The address comes first. Whether it is
-a login is said by the last field: of a failure it is `status="failed: ..."`.
+a login is said by the last field: of a failure it is `status="failed: ..."`. When it is told to log passwords, one
+stands behind the name, and is none of it.
 """
 
 from submission.core.poplog.format import IP, USER, Format, login
@@ -22,8 +23,8 @@ PERDITION = Format(
         login(
             _AUTH,
             rb"client-secure=" + _SECURE + rb' authorisation_id=.{1,255} authentication_id="',
-            USER,
-            rb'" server="[^"]{0,300}" protocol=' + _PROTOCOL + rb" server-secure=" + _SECURE + rb' status="ok"',
+            rb'(?P<user>(?:(?!" passwd=").)+)"(?: passwd=".{0,255}")?',
+            rb' server="[^"]{0,300}" protocol=' + _PROTOCOL + rb" server-secure=" + _SECURE + rb' status="ok"',
         ),
         login(_OLD, rb'user="', USER, rb'" server="[^"]{0,300}" port="(?P<proto>110|995|143|993)" status="ok"'),
     ),

@@ -12,15 +12,14 @@ from submission.core.poplog.format import HOST, IP, Format, login
 
 _NAME = rb"(?P<user>(?!.*: -ERR )"
 _PLACE = rb" at \((?:" + HOST + rb"|[0-9A-Fa-f.:]{2,45})\) " + IP + rb"(?: \[[a-z_]{1,32}\.c:[0-9]{1,6}\])?"
-_OWN = rb"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} \[(?:in\.)?q?popper\] )?"
-_BEGIN = _OWN + rb"\(v[0-9a-z.-]{1,32}\) POP login by user "
+_LOGIN = rb"\(v[0-9A-Za-z.+_-]{1,32}\) POP login by user "
+_MESSAGES = (_LOGIN + rb'"' + _NAME + rb'.+)"' + _PLACE, _LOGIN + _NAME + rb'[^"\s]+)' + _PLACE)
+_OWN = rb"[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} \[(?:in\.)?q?popper\] "
 
 QPOPPER = Format(
     name="qpopper",
     programs={b"popper": "pop3", b"qpopper": "pop3", b"in.qpopper": "pop3", b"in.popper": "pop3", b"": "pop3"},
-    logins=(
-        login(_BEGIN, rb'"', _NAME, rb'.+)"', _PLACE),
-        login(_BEGIN, _NAME, rb'[^"\s]+)', _PLACE),
-    ),
+    logins=tuple(login(message) for message in _MESSAGES),
+    lines=tuple(login(_OWN, message) for message in _MESSAGES),
     becomes_user=True,
 )

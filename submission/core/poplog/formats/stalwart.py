@@ -5,7 +5,7 @@ from submission.core.poplog.format import IP, USER, Format, login
 STALWART = Format(
     name="stalwart",
     programs={b"": None},
-    logins=(
+    lines=(
         login(
             rb"[0-9-]{10}T[0-9:.]{8,18}Z INFO Authentication successful \(auth\.success\) ",
             rb'listenerId = "[^"\s]{1,64}", ',
@@ -13,7 +13,7 @@ STALWART = Format(
             IP,
             rb", remotePort = [0-9]{1,5}, accountName = \"",
             USER,
-            rb'", accountId = [0-9]{1,20}',
+            rb'", accountId = [0-9]{1,20}(?:, (?:type|details) = "[^"]{1,255}")?',
         ),
     ),
 )

@@ -12,7 +12,7 @@ _COLUMN = rb'"[^"\t]{0,255}"\t'
 XMAIL = Format(
     name="xmail",
     programs={b"": "pop3"},
-    logins=(
+    lines=(
         re.compile(
             _COLUMN
             + rb'"(?P<domain>[0-9A-Za-z._-]{0,255})"\t"'
