@@ -47,14 +47,15 @@ class Reliance:
     authenticated: float = 0.0  # when AUTH last succeeded
 
     def after(self, grant: Grant) -> Reliance:
-        """As it is after logins."""
+        """As it is after logins, which may be older than those that are known."""
+        is_latest = grant.last >= self.last
         return replace(
             self,
             first=min(self.first, grant.first),
             last=max(self.last, grant.last),
             logins=self.logins + grant.logins,
-            protocol=grant.protocol,
-            server=grant.server,
+            protocol=grant.protocol if is_latest else self.protocol,
+            server=grant.server if is_latest else self.server,
         )
 
 
