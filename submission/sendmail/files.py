@@ -11,9 +11,9 @@ is ours stands in it between two marks, and only that is replaced:
 
 A key that is in other people's lines or in PATH.static isn't written again, nor an address of a network that these
 refuse, which a line of ours would let in: the admin's word stands. A line that makemap doesn't take, such as a key's
-second one, is left out of the database, as it is by hand, and the log tells: a slip in the file must not keep a grant in
-it that has ended. Both files, and the database that makemap makes, appear whole, by rename; nothing is written where
-nothing changed. What an admin wrote while makemap was busy is not overwritten. All of it blocks.
+second one, is left out of the database, as it is by hand, and the log tells: a slip must not keep a grant there that
+has ended. Both files, and the database that makemap makes, appear whole, by rename; nothing is written where nothing
+changed. What an admin wrote while makemap was busy is not overwritten. All of it blocks.
 """
 
 from __future__ import annotations
