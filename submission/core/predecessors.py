@@ -141,7 +141,7 @@ def _entry(what: str, key: str, value: str, is_only_about_clients: bool) -> Find
     network = _network(key)
     if network is None and not _is_domain(key):
         return Refusal(what, "neither an address, nor a network, nor a domain")
-    if value.startswith("RELAY"):
+    if value == "RELAY":
         if network is not None:
             return _static(what, key)
         if not is_only_about_clients:

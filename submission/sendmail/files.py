@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -46,7 +46,8 @@ _MODE = 0o644
 """Of a file that wasn't there: what is in it is no secret, and sendmail may not be root when it reads."""
 _MAKEMAP = ("/usr/sbin", "/usr/libexec/sendmail", "/usr/lib/sendmail")
 _TAGS = ("connect:", "")
-_REFUSAL = re.compile(r"REJECT|DISCARD|ERROR|[45][0-9][0-9]", re.IGNORECASE)
+_NO_REFUSAL = re.compile(r"(RELAY|OK|SKIP)\s*", re.IGNORECASE)
+"""What sendmail takes for a yes, or for nothing, beside an address; all else is a refusal, or its text."""
 _LEFT_OUT = re.compile(r"line [0-9]+: .*")
 _UNSAFE = re.compile(r"[^!-{}~]")
 
@@ -65,14 +66,22 @@ def key_of(address: str) -> str:
 
 
 def write_text_map(path: Path, users: Mapping[str, str]) -> bool:
-    """Write address and user a line. Returns whether anything changed. Raises MapError."""
+    """Write address and user a line. Returns whether anything changed. Raises MapError.
+
+    A map that can't be replaced, as on a full disk, is emptied: what it says may have ended.
+    """
     lines = (f"{key_of(address).lower()}|{_UNSAFE.sub('?', user) or '?'}\n" for address, user in sorted(users.items()))
     text = "".join(lines)
     with _translated(path):
         if _read(path) == text:
             return False
-        with _replacing(path) as temporary:
-            temporary.write_text(text)
+        try:
+            with _replacing(path) as temporary:
+                temporary.write_text(text)
+        except OSError:
+            with suppress(OSError):
+                os.truncate(path, 0)
+            raise
     return True
 
 
@@ -111,7 +120,7 @@ def merge(before: str, static: str, static_name: str, addresses: Iterable[str]) 
         static += "\n"
     theirs = [*_lines(others), *_lines(static)]
     named = {key for key, _ in theirs}
-    refused = {key for key, value in theirs if _REFUSAL.match(value)}
+    refused = {key for key, value in theirs if not _NO_REFUSAL.fullmatch(value)}
     ours = [
         f"Connect:{key_of(address)}\tRELAY\n"
         for address in sorted(addresses)

@@ -80,6 +80,7 @@ def test_an_entry_of_popip_and_a_file_of_popdata_have_no_user() -> None:
             "Connect:example.org\tRELAY",
             Refusal("line 1", "stays sendmail's own matter: what DNS calls a client lets nobody in here"),
         ),
+        ("192.0.2.1\tRELAY # for now", Refusal("line 1", "stays sendmail's own matter: it lets nobody relay")),
         ("example.org\tREJECT", Refusal("line 1", "stays sendmail's own matter: it lets nobody relay")),
         ("From:x@y.example\tREJECT", Refusal("line 1", "stays sendmail's own matter: it isn't about who connects")),
         ("To:a@b.example\tRELAY", Refusal("line 1", "stays sendmail's own matter: it isn't about who connects")),

@@ -1,6 +1,7 @@
 """Maps as files, read by a real sendmail; what belongs to others in them stays."""
 
 import os
+import resource
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,23 @@ def test_a_text_map_is_written_when_something_changed(tmp_path: Path) -> None:
     assert write_text_map(path, {})
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert names(tmp_path) == ["popip"]
+
+
+def test_a_text_map_that_there_is_no_room_to_replace_is_emptied(tmp_path: Path) -> None:
+    path = tmp_path / "popip"
+    path.touch(0o640)
+    assert write_text_map(path, {"192.0.2.50": "joe@example.com", "192.0.2.51": "ann@example.com"})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, limits[1]))
+    try:
+        with pytest.raises(MapError, match="popip: File too large"):
+            write_text_map(path, {"192.0.2.50": "joe@example.com"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == ""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert names(tmp_path) == ["popip"]
+    assert write_text_map(path, {"192.0.2.50": "joe@example.com"})
 
 
 def test_a_real_sendmail_reads_the_text_map_at_each_question(tmp_path: Path) -> None:
@@ -213,7 +231,11 @@ def test_other_people_s_lines_survive_whatever_was_there(
         ("Connect:192.0.2\tREJECT", True),
         ("192\t550 no", True),
         ("connect:192.0\tERROR:5.7.1:550 no", True),
+        ('Connect:192.0.2\t"550 no"', True),
+        ("Connect:192.0.2\tQUARANTINE:no", True),
+        ("Connect:192.0.2\tRELAY # for now", True),
         ("Connect:192.0.2\tRELAY", False),
+        ("Connect:192.0.2\tok \r", False),
         ("Connect:192.0.20\tREJECT", False),
         ("#Connect:192.0.2\tREJECT", False),
         ("IPv6:2001:db8\tDISCARD", False),
