@@ -3,6 +3,8 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -177,6 +179,18 @@ def test_import_tells_what_it_can_not_read(folder: Path) -> None:
     (folder / "passwd").touch()
     assert run(folder, "import", str(folder / "passwd")).exit_code == 2
     assert run(folder, "import").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["report"], ["report", "--format", "csv"]])
+def test_a_name_that_the_terminal_can_not_show_is_escaped(
+    folder: Path, table: GrantTable, arguments: list[str]
+) -> None:
+    assert run(folder, "add", "192.0.2.50", "jo\u0119").exit_code == 0
+    command = [sys.executable, "-m", "submission", "pop", *arguments, "-c", str(folder / "submission.toml")]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run(command, capture_output=True, timeout=30, env=environment)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"jo\\u0119@example.com" in result.stdout
 
 
 def test_report_says_who_still_needs_it(folder: Path, table: GrantTable) -> None:
