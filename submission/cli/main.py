@@ -67,9 +67,9 @@ def commands() -> None:
 
 
 def main() -> None:
-    """Run the command that the arguments name; the console script.
+    r"""Run the command that the arguments name; the console script.
 
-    Names that the terminal's encoding lacks are written as \\xNN or the like, and end no command.
+    Names that the terminal's encoding lacks are written as \xNN or the like, and end no command.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

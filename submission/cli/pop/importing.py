@@ -72,14 +72,18 @@ def import_table(file: Path, dry_run: bool, paths: tuple[Path, ...]) -> None:
     findings = [(path, finding) for path in paths for finding in _read(path)]
     with opened(file) as (table, settings):
         grants = list(_grants((finding for _, finding in findings if isinstance(finding, Login)), settings))
-        good = [grant for grant in grants if grant.until > time.time()]
+        now = time.time()
         if not dry_run:
             known = {(grant.address, grant.user): grant.last for grant in table.grants()}
-            table.record(grant for grant in good if grant.last > known.get((grant.address, grant.user), 0.0))
+            table.record(
+                grant
+                for grant in grants
+                if grant.until > now and grant.last > known.get((grant.address, grant.user), 0.0)
+            )
     print_table(
         ("Address", "User", "Until", "Taken"),
         (
-            (grant.address, grant.user, moment(grant.until), "yes" if grant in good else "no, its time is over")
+            (grant.address, grant.user, moment(grant.until), "yes" if grant.until > now else "no, its time is over")
             for grant in grants
         ),
     )
