@@ -97,14 +97,15 @@ def write_access_map(path: Path, addresses: Iterable[str]) -> bool:
         with ExitStack() as cleaning:
             with _replacing(path) as temporary:
                 temporary.write_text(text, "utf-8", "surrogateescape")
-                made = temporary.with_name(f"{temporary.name}.db")
+                made = database.with_name(f"{temporary.name}.db")  # elsewhere, where the text is a symbolic link
                 cleaning.callback(made.unlink, missing_ok=True)
                 if left_out := _make_map(temporary, made):
                     logs.event("map-lines-refused", file=str(path), reason=left_out)
                 _adopt(database, made)
+                _date(made, temporary)
                 if _read(path) != before:
                     raise MapError("was changed by somebody else meanwhile")
-            made.replace(database)  # last: if it doesn't come to this, it is older than the text, and is made again
+            made.replace(database)  # last: if it doesn't come to this, it isn't as old as the text, and is made again
     return True
 
 
@@ -156,11 +157,17 @@ def find_makemap() -> str | None:
 
 
 def _is_made_of(database: Path, source: Path) -> bool:
-    """Whether it is no older than the text that it is of."""
+    """Whether it is as old as the text that it is of. That it is younger tells nothing: clocks are set back."""
     try:
-        return database.stat().st_mtime_ns >= source.stat().st_mtime_ns
+        return database.stat().st_mtime_ns == source.stat().st_mtime_ns
     except FileNotFoundError:
         return False
+
+
+def _date(made: Path, source: Path) -> None:
+    """Say which text a database is of, by its time."""
+    status = source.stat()
+    os.utime(made, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _make_map(source: Path, made: Path) -> str:

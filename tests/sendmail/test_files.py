@@ -159,6 +159,30 @@ def test_a_database_that_is_older_than_its_text_is_made_again(tmp_path: Path, ma
     assert not write_access_map(path, [])
 
 
+def test_a_database_of_a_time_when_the_clock_was_ahead_is_made_again(tmp_path: Path, makemap: None) -> None:
+    path = tmp_path / "access"
+    database = path.with_name("access.db")
+    assert write_access_map(path, ["192.0.2.50"])
+    path.write_text(f"10.0.0.1\tREJECT\n{path.read_text()}")
+    os.utime(database, (9e9, 9e9))
+    assert write_access_map(path, ["192.0.2.50"])
+    assert b"10.0.0.1" in database.read_bytes()
+    assert not write_access_map(path, ["192.0.2.50"])
+
+
+def test_a_link_to_an_access_file_elsewhere_stays_one_with_its_database_beside_it(
+    tmp_path: Path, makemap: None
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "relay").mkdir()
+    path = tmp_path / "relay" / "access"
+    path.symlink_to("../etc/access")
+    assert write_access_map(path, ["192.0.2.50"])
+    assert not write_access_map(path, ["192.0.2.50"])
+    assert (names(tmp_path / "etc"), names(tmp_path / "relay")) == (["access"], ["access", "access.db"])
+    assert path.is_symlink()
+
+
 def test_what_an_admin_writes_while_makemap_is_busy_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     path, program = tmp_path / "access", tmp_path / "bin" / "makemap"
