@@ -74,10 +74,12 @@ class GrantTable:
         """How often the table was seen to change; a grant that ended is seen by `catch_up`."""
 
     async def catch_up(self) -> None:
-        """Take in what is new, and let go of what has ended."""
-        await self._copy.catch_up()
-        with self._copy.lock:
-            self._sweep()
+        """Take in what is new, and let go of what has ended, which needs no state."""
+        try:
+            await self._copy.catch_up()
+        finally:
+            with self._copy.lock:
+                self._sweep()
 
     async def find(self, address: str) -> Grant | None:
         """The grant that an address has now."""
@@ -91,6 +93,10 @@ class GrantTable:
     def grants(self) -> list[Grant]:
         """All that are good now. Blocks."""
         self._copy.read()
+        return self.recall_all()
+
+    def recall_all(self) -> list[Grant]:
+        """All that there were when the table was last asked, if they are still good."""
         now = time.time()
         with self._copy.lock:
             return [grant for grant in self._grants if grant.is_good(now)]
