@@ -103,7 +103,7 @@ def _read(path: Path) -> Iterator[Finding]:
         read = _reader(path.name)
         if path.stat().st_size > MAX_FILE:
             raise _Unreadable(printable(f"{path}: is larger than {MAX_FILE >> 20} MiB"))
-        yield from read(path.read_text("utf-8", "replace"))
+        yield from read(path.read_bytes().decode("utf-8", "replace"))  # its ends of lines as they are
     except OSError as error:
         raise _Unreadable(printable(f"{path}: {error.strerror}")) from None
 

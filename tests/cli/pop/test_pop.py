@@ -164,6 +164,14 @@ def test_only_files_of_popdata_are_logins(folder: Path, table: GrantTable) -> No
     assert [grant.address for grant in table.grants()] == ["192.0.2.53"]
 
 
+def test_a_user_s_name_ends_no_line_of_an_imported_file(folder: Path, table: GrantTable) -> None:
+    now = int(time.time())
+    name = f"joe\rx\tann\t192.0.2.66\t{now}\r"
+    (folder / "access.info").write_bytes(f"x\t{name}\t192.0.2.50\t{now}\nx\tjoe\t192.0.2.51\t{now}\r\n".encode())
+    assert run(folder, "import", str(folder / "access.info")).exit_code == 1
+    assert [grant.address for grant in table.grants()] == ["192.0.2.51"]
+
+
 def test_import_tells_what_prints_a_database(folder: Path) -> None:
     (folder / "popip.db").touch()
     result = run(folder, "import", str(folder / "popip.db"))
