@@ -22,6 +22,8 @@ SLOWLY = "trickle"
 BY_ITSELF = [fault for fault in TABLE if fault not in (*FROM_OUTSIDE, SLOWLY)]
 ENCRYPTED = [fault for fault in BY_ITSELF if fault != "half-close"]  # TLS knows no such thing: it is its end
 CHUNKS = ("chunk", "chunks", "last")
+HASTY, PATIENT = 1, 20
+"""Seconds that the service waits: few where that is waited for, though a busy machine may stand still for as long."""
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +33,7 @@ def relay(any_relay: Relay) -> Relay:
 
 @pytest.fixture(scope="module")
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """The service's patience is waited for, so it is short, unless told: a busy machine stands still for as long."""
-    return {"limits": {"command_timeout": getattr(request, "param", 1), "message_size": "1MiB"}}
+    return {"limits": {"command_timeout": request.param, "message_size": "1MiB"}}
 
 
 def make_plans(server: Server, fault: str, tls: str) -> dict[str, Plan]:
@@ -70,6 +71,7 @@ def run_column(fault: str, tls: str, server: Server, ground: Ground) -> None:
     assert_column(fault, plans, heard, ground)
 
 
+@pytest.mark.parametrize("settings", [HASTY], indirect=True)
 @pytest.mark.parametrize(
     ("fault", "tls"), [*((fault, "none") for fault in BY_ITSELF), *((fault, "implicit") for fault in ENCRYPTED)]
 )
@@ -77,12 +79,13 @@ def test_by_itself(fault: str, tls: str, server: Server, ground: Ground) -> None
     run_column(fault, tls, server, ground)
 
 
-@pytest.mark.parametrize("settings", [20], indirect=True)
+@pytest.mark.parametrize("settings", [PATIENT], indirect=True)
 @pytest.mark.parametrize("tls", ["none", "implicit"])
 def test_slowly(tls: str, server: Server, ground: Ground) -> None:
     run_column(SLOWLY, tls, server, ground)
 
 
+@pytest.mark.parametrize("settings", [HASTY], indirect=True)
 @pytest.mark.parametrize("fault", FROM_OUTSIDE)
 def test_as_a_process(fault: str, server: Server, ground: Ground) -> None:
     """All are at their step; then each gets the signal. Who was only stopped goes on when the service has given up."""

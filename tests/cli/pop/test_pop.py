@@ -108,7 +108,8 @@ def test_import_takes_popauthd_s_files(folder: Path, table: GrantTable) -> None:
     dry = run(folder, "import", "--dry-run", *paths)
     assert table.grants() == []
     result = run(folder, "import", *paths)
-    assert result.stdout == dry.stdout
+    # What is said of the future ends a lifetime from now, which is not the same second.
+    assert [row[:2] + row[3:] for row in rows(result)] == [row[:2] + row[3:] for row in rows(dry)]
     assert result.exit_code == 1
     assert "access.info: line 3: not an IP address\nError: 1 of 7 could not be taken\n" in result.stderr
     assert [row[0::3] for row in rows(result)[:3]] == [
