@@ -6,7 +6,9 @@ What all of them need together takes a second to load.
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import sys
 import typing
 
 import click
@@ -65,5 +67,10 @@ def commands() -> None:
 
 
 def main() -> None:
-    """Run the command that the arguments name; the console script."""
+    r"""Run the command that the arguments name; the console script.
+
+    Names that the terminal's encoding lacks are written as \xNN or the like, and end no command.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     commands(prog_name="submission")

@@ -1,4 +1,7 @@
-"""What commands print: for people on a terminal a table, for programs elsewhere lines whose columns a tab separates."""
+"""What commands print: for people on a terminal a table, for programs elsewhere lines whose columns a tab separates.
+
+A terminal that is too narrow gets those lines, too, for of a table it would have frames with nothing between them.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+NARROWEST = 8
+"""Characters of a column, its frame included."""
+
 
 def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Print rows of as many columns as the header has, which programs aren't told."""
-    if not sys.stdout.isatty():
+    console = Console()
+    if not sys.stdout.isatty() or console.width < NARROWEST * len(header):
         for row in rows:
             click.echo("\t".join(map(printable, row)))
         return
-    Console().print(make_table(header, rows))
+    console.print(make_table(header, rows))
 
 
 def make_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:

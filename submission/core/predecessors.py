@@ -1,7 +1,8 @@
 """Files of the POP-before-SMTP systems that this one takes over from: who had a grant, and whom the admin let in.
 
     poprelayd   poprelay.conf ($timeout_minutes, $logfile); popip, what `makemap -u` prints of the database: address and
-                seconds since the epoch; localip and relay: sources of makemap, `192.168 OK`, `example.org RELAY`
+                seconds since the epoch; sources of makemap: localip, who may send, `192.168 OK`, and relay, the
+                domains that anybody may send to, `example.org RELAY`
     POPauthd    access.info: date, user, address and seconds since the epoch between tabs; access.static, the lines
                 that stay in sendmail's access file, `192.168 RELAY`, `10.0.0.1 REJECT`, `example.org RELAY`
     UW          popdata/: a file an address, as old as its last login
@@ -84,24 +85,27 @@ def read_login(what: str, address: str, epoch: str) -> Finding:
 
 def read_access(text: str) -> Iterator[Finding]:
     """Lines of sendmail's access file (access.static). OK lets nobody relay, so it isn't taken for more."""
-    return _read_map(text, ("RELAY",))
-
-
-def read_poprelay_map(text: str) -> Iterator[Finding]:
-    """Poprelayd's localip or relay, where a key counts whatever stands beside it."""
-    return _read_map(text, ("",))
-
-
-def _read_map(text: str, allowing: tuple[str, ...]) -> Iterator[Finding]:
     for what, line in _lines(text):
-        key, value = (*line.split(None, 1), "", "")[:2]
+        key, value = _fields(line)
         tag, colon, rest = key.partition(":")
-        if colon and tag.lower() == "connect":
-            key = rest
-        elif colon and tag.lower() != "ipv6":
+        if not colon or tag.lower() == "ipv6":
+            yield _entry(what, key, value.upper(), is_only_about_clients=False)
+        elif tag.lower() == "connect":
+            yield _entry(what, rest, value.upper(), is_only_about_clients=True)
+        else:
             yield Refusal(what, "stays sendmail's own matter: it isn't about who connects")
-            continue
-        yield _place(what, key, value.upper(), allowing)
+
+
+def read_localip(text: str) -> Iterator[Finding]:
+    """Poprelayd's localip: who may send. A key counts whatever stands beside it, and a name there let nobody in."""
+    for what, line in _lines(text):
+        yield _static(what, _fields(line)[0])
+
+
+def read_relay(text: str) -> Iterator[Finding]:
+    """Poprelayd's relay: domains that anybody may send to. An address there let nobody in."""
+    for what, line in _lines(text):
+        yield _relay_domain(what, _fields(line)[0])
 
 
 def read_conf(text: str) -> Iterator[Finding]:
@@ -132,18 +136,39 @@ def _login(what: str, address: str, user: str, epoch: str) -> Finding:
     return Login(str(getattr(parsed, "ipv4_mapped", None) or parsed), user, float(epoch))
 
 
-def _place(what: str, key: str, value: str, allowing: tuple[str, ...]) -> Finding:
+def _entry(what: str, key: str, value: str, is_only_about_clients: bool) -> Finding:
+    """A line of the access file. `RELAY` beside a domain is for who sends to it, and for clients that DNS gives it."""
     network = _network(key)
-    is_domain = network is None and _DOMAIN.fullmatch(key) and not key.rpartition(".")[2].isdigit()
-    if network is None and not is_domain:
+    if network is None and not _is_domain(key):
         return Refusal(what, "neither an address, nor a network, nor a domain")
-    if network is not None and ip_network(network).is_loopback:
-        return Refusal(what, "this host itself: no port of ours lets it in without a login")
-    if value.startswith(allowing):
-        return Line("relay_domains", key.removeprefix(".").lower()) if network is None else Line("static", network)
+    if value == "RELAY":
+        if network is not None:
+            return _static(what, key)
+        if not is_only_about_clients:
+            return _relay_domain(what, key)
+        return Refusal(what, "stays sendmail's own matter: what DNS calls a client lets nobody in here")
     if network is not None and value.startswith(_REFUSING):
         return Line("deny", network)
     return Refusal(what, "stays sendmail's own matter: it lets nobody relay")
+
+
+def _static(what: str, key: str) -> Finding:
+    network = _network(key)
+    if network is None:
+        return Refusal(what, "neither an address nor a network")
+    if ip_network(network).is_loopback:
+        return Refusal(what, "this host itself: no port of ours lets it in without a login")
+    return Line("static", network)
+
+
+def _relay_domain(what: str, key: str) -> Finding:
+    if not _is_domain(key):
+        return Refusal(what, "not a domain")
+    return Line("relay_domains", key.removeprefix(".").lower())
+
+
+def _is_domain(key: str) -> bool:
+    return _DOMAIN.fullmatch(key) is not None and not key.rpartition(".")[2].isdigit()
 
 
 def _network(key: str) -> str | None:
@@ -161,9 +186,18 @@ def _network(key: str) -> str | None:
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
-    """Each line that says something, after its number."""
-    for number, line in enumerate(text.splitlines(), 1):
+    """Each line that says something, after its number.
+
+    Lines end as they did for who wrote them: of what Python takes for an end besides, a user's name may hold any.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
         yield f"line {number}", stripped if len(stripped) <= MAX_LINE else ""
+
+
+def _fields(line: str) -> tuple[str, str]:
+    """Key and value of a line for makemap, empty where there is none."""
+    key, value = (*line.split(None, 1), "", "")[:2]
+    return key, value

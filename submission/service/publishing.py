@@ -1,8 +1,8 @@
 """The table of POP before SMTP for sendmail on port 25: answers to what it asks, files for it to read.
 
 Looked at twice a second: what follows from a log is in memory at once, an admin's command within that. The files are
-written at most once a second, when something changed or has ended. When the service stops they are emptied, for
-nobody would take out of them what ends later.
+written at most once a second, when something changed or has ended; what has ended leaves them while the state can't be
+read, too. When the service stops they are emptied, for nobody would take out of them what ends later.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Publisher:
             if self._trouble is None:
                 logs.failure("state-unavailable", error)
             self._trouble = error
-            return
-        self._trouble = None
+        else:
+            self._trouble = None
         now = asyncio.get_running_loop().time()
         is_due = self._table.changes != self._written and now >= self._due
         if is_due and (self._maps.are_wanted or self._written < 0) and self._may_write():
@@ -100,7 +100,7 @@ class Publisher:
 
     def _write_all(self) -> bool:
         users = {}
-        for address in {grant.address for grant in self._table.grants()}:
+        for address in {grant.address for grant in self._table.recall_all()}:
             identity = self._admissions.recall(address)
             if identity is not None and identity.via is Via.POP and identity.user:
                 users[address] = identity.user

@@ -47,14 +47,15 @@ class Reliance:
     authenticated: float = 0.0  # when AUTH last succeeded
 
     def after(self, grant: Grant) -> Reliance:
-        """As it is after logins."""
+        """As it is after logins, which may be older than those that are known."""
+        is_latest = grant.last >= self.last
         return replace(
             self,
             first=min(self.first, grant.first),
             last=max(self.last, grant.last),
             logins=self.logins + grant.logins,
-            protocol=grant.protocol,
-            server=grant.server,
+            protocol=grant.protocol if is_latest else self.protocol,
+            server=grant.server if is_latest else self.server,
         )
 
 
@@ -73,10 +74,12 @@ class GrantTable:
         """How often the table was seen to change; a grant that ended is seen by `catch_up`."""
 
     async def catch_up(self) -> None:
-        """Take in what is new, and let go of what has ended."""
-        await self._copy.catch_up()
-        with self._copy.lock:
-            self._sweep()
+        """Take in what is new, and let go of what has ended, which needs no state."""
+        try:
+            await self._copy.catch_up()
+        finally:
+            with self._copy.lock:
+                self._sweep()
 
     async def find(self, address: str) -> Grant | None:
         """The grant that an address has now."""
@@ -90,6 +93,10 @@ class GrantTable:
     def grants(self) -> list[Grant]:
         """All that are good now. Blocks."""
         self._copy.read()
+        return self.recall_all()
+
+    def recall_all(self) -> list[Grant]:
+        """All that there were when the table was last asked, if they are still good."""
         now = time.time()
         with self._copy.lock:
             return [grant for grant in self._grants if grant.is_good(now)]

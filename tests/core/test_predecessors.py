@@ -9,9 +9,10 @@ from submission.core.predecessors import (
     read_access,
     read_conf,
     read_info,
+    read_localip,
     read_login,
     read_popip,
-    read_poprelay_map,
+    read_relay,
 )
 
 
@@ -33,6 +34,14 @@ def test_access_info_tells_who_read_mail_where_and_when() -> None:
         Refusal("line 7", "no time in seconds since 1970"),
         Refusal("line 8", "not four fields between tabs"),
     ]
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\r"])
+def test_a_user_s_name_ends_no_line(end: str) -> None:
+    """qpopper logs what it is told, and POPauthd wrote that down."""
+    name = f"joe{end}Mar 26 18:29:32\tann\t192.0.2.66\t1017188972{end}"
+    text = f"Mar 26 18:29:32\t{name}\t192.0.2.50\t1017188972\n"
+    assert list(read_info(text)) == [Refusal("line 1", "not four fields between tabs")]
 
 
 def test_popip_tells_which_address_read_mail_when() -> None:
@@ -67,6 +76,11 @@ def test_an_entry_of_popip_and_a_file_of_popdata_have_no_user() -> None:
         ("192.0.2.66\tSKIP", Refusal("line 1", "stays sendmail's own matter: it lets nobody relay")),
         ("example.org\tRELAY", Line("relay_domains", "example.org")),
         (".Example.ORG RELAY", Line("relay_domains", "example.org")),
+        (
+            "Connect:example.org\tRELAY",
+            Refusal("line 1", "stays sendmail's own matter: what DNS calls a client lets nobody in here"),
+        ),
+        ("192.0.2.1\tRELAY # for now", Refusal("line 1", "stays sendmail's own matter: it lets nobody relay")),
         ("example.org\tREJECT", Refusal("line 1", "stays sendmail's own matter: it lets nobody relay")),
         ("From:x@y.example\tREJECT", Refusal("line 1", "stays sendmail's own matter: it isn't about who connects")),
         ("To:a@b.example\tRELAY", Refusal("line 1", "stays sendmail's own matter: it isn't about who connects")),
@@ -85,12 +99,26 @@ def test_lines_of_an_access_file(line: str, finding: object) -> None:
         ("192.168.\tOK", Line("static", "192.168.0.0/16")),
         ("192.168.7.9   anything at all", Line("static", "192.168.7.9")),
         ("10", Line("static", "10.0.0.0/8")),
-        (".Example.ORG", Line("relay_domains", "example.org")),
-        ("joe", Refusal("line 1", "neither an address, nor a network, nor a domain")),
+        ("127.0.0.1 OK", Refusal("line 1", "this host itself: no port of ours lets it in without a login")),
+        ("dialup.example.net OK", Refusal("line 1", "neither an address nor a network")),
+        ("x" * 2000, Refusal("line 1", "neither an address nor a network")),
     ],
 )
-def test_in_poprelayd_s_maps_the_key_alone_counts(line: str, finding: object) -> None:
-    assert list(read_poprelay_map(f"{line}\n")) == [finding]
+def test_in_poprelayd_s_localip_an_address_counts_whatever_stands_beside_it(line: str, finding: object) -> None:
+    assert list(read_localip(f"{line}\n")) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("line", "finding"),
+    [
+        (".Example.ORG", Line("relay_domains", "example.org")),
+        ("example.org\tanything at all\r", Line("relay_domains", "example.org")),
+        ("192.0.2.50\tRELAY", Refusal("line 1", "not a domain")),
+        ("joe", Refusal("line 1", "not a domain")),
+    ],
+)
+def test_in_poprelayd_s_relay_a_domain_counts_and_no_address(line: str, finding: object) -> None:
+    assert list(read_relay(f"{line}\n")) == [finding]
 
 
 def test_poprelay_conf_is_read_and_not_run() -> None:
@@ -110,7 +138,7 @@ sub scanaddr ($) { my $s = $_[0]; if ($s =~ /POP login/) { system("true"); } }
 
 @given(st.text())
 def test_any_text_is_findings(text: str) -> None:
-    for read in (read_info, read_access, read_poprelay_map, read_popip, read_conf):
+    for read in (read_info, read_access, read_localip, read_relay, read_popip, read_conf):
         for finding in read(text):
             assert isinstance(finding, Login | Line | Refusal)
             if isinstance(finding, Line):

@@ -16,7 +16,8 @@ from tests.support.pop_host import STRANGER, may_relay, pop_host, reply_to_recip
 from tests.support.sendmail import ROOT
 
 DOCUMENT = Path(__file__).parents[2] / "docs/migration/poprelayd.md"
-BACKUP = "ann@backup.example.org"
+DOMAIN = "backup.example.org"
+BACKUP = f"ann@{DOMAIN}"
 
 RULES = """\
 LOCAL_CONFIG
@@ -75,6 +76,7 @@ def host_with_poprelayd(there: Host) -> Iterator[Host]:
             there.path(f"/etc/mail/{name}").write_text(text)
         there.do("cd /etc/mail; makemap hash localip < localip; makemap hash relay < relay")
         there.do("makemap hash /etc/mail/popip", stdin=f"{CLIENT}\t{int(time.time()) - 60}\n")
+        there.do(f"echo {STRANGER} mx.{DOMAIN} >> /etc/hosts")  # whom the host is a backup for may no more than others
         there.do("systemctl start sendmail; systemctl start poprelayd")
         yield there
         there.do("systemctl stop sendmail")

@@ -132,16 +132,32 @@ async def test_a_file_that_cannot_be_written_is_told_and_tried_again(
     rig.state.close()
 
 
+def take_away(rig: Rig, folder: Path) -> None:
+    """The state, as a disk with a fault would."""
+    rig.state.close()
+    for name in ("state.db", "state.db-wal", "state.db-shm"):
+        (folder / name).unlink(missing_ok=True)
+    (folder / "state.db").mkdir()
+
+
 async def test_a_state_that_cannot_be_read_answers_nothing(rig: Rig, tmp_path: Path) -> None:
     rig.table.record([grant()])
     await rig.publisher.look()
-    rig.state.close()
-    for name in ("state.db", "state.db-wal", "state.db-shm"):
-        (tmp_path / name).unlink(missing_ok=True)
-    (tmp_path / "state.db").mkdir()
+    take_away(rig, tmp_path)
     await rig.publisher.look()
     with pytest.raises(StateUnavailableError):
         rig.publisher.find(HERE)
     (tmp_path / "state.db").rmdir()
     await rig.publisher.look()
     assert rig.publisher.find(HERE) is None
+
+
+async def test_a_state_that_cannot_be_read_keeps_no_grant_in_a_file(rig: Rig, tmp_path: Path) -> None:
+    rig.table.record([grant(), grant(THERE, 0.5)])
+    await rig.publisher.look()
+    assert len((tmp_path / "map").read_text().splitlines()) == 2
+    take_away(rig, tmp_path)
+    end = time.time() + 0.6
+    while time.time() < end:
+        await rig.publisher.look()
+    assert (tmp_path / "map").read_text() == f"{HERE}|joe@example.com\n"

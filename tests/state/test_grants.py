@@ -171,6 +171,14 @@ async def test_how_much_a_user_relies_on_it_is_remembered_when_the_grants_have_g
     assert eve.authenticated >= NOW
 
 
+def test_an_older_login_that_is_seen_later_is_not_the_last_one(state: SqliteState) -> None:
+    table = GrantTable(state)
+    table.record([JOE])
+    table.record([replace(JOE, first=NOW - 50, last=NOW - 50, protocol="import", server="")])
+    (joe,) = table.reliances()
+    assert (joe.first, joe.last, joe.logins, joe.protocol, joe.server) == (NOW - 50, NOW, 2, JOE.protocol, JOE.server)
+
+
 async def test_a_clock_that_was_years_ahead_leaves_no_grant_for_years(state: SqliteState, tmp_path: Path) -> None:
     table, later = GrantTable(state), 3650 * DAY
     table.record([replace(JOE, first=NOW + later, last=NOW + later, until=NOW + later + DAY)])

@@ -1,12 +1,14 @@
 """`submission pop import`: what poprelayd, POPauthd and UW's pop-auth left, taken into the table.
 
-Grants go into the table, with what was left of their time. The admin's own lists belong into the configuration, which
-no command changes: they are printed as lines to put there.
+Grants go into the table, with what was left of their time. One that is there already, by the log or by an earlier
+import, isn't counted again. The admin's own lists belong into the configuration, which no command changes: they are
+printed as lines to put there.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -27,14 +29,17 @@ from submission.core.predecessors import (
     read_access,
     read_conf,
     read_info,
+    read_localip,
     read_login,
     read_popip,
-    read_poprelay_map,
+    read_relay,
 )
 
 MAX_FILE = 16 << 20
 NOBODY = "unknown"
 """The user of a grant whose maker kept no user."""
+DATABASES = ("db", "pag", "dir")
+"""Endings of what makemap and Perl make."""
 MANY = {"static", "deny", "relay_domains", "logs"}
 """Settings that are lists."""
 
@@ -48,7 +53,7 @@ class _Unreadable(click.ClickException):
 @click.command("import")
 @configuration
 @click.option("--dry-run", is_flag=True, help="Show what would be taken, and change nothing.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 def import_table(file: Path, dry_run: bool, paths: tuple[Path, ...]) -> None:
     """Take over what other POP-before-SMTP systems left.
 
@@ -58,7 +63,7 @@ def import_table(file: Path, dry_run: bool, paths: tuple[Path, ...]) -> None:
       access.static, access        POPauthd, sendmail: who may relay anyway, or never
       poprelay.conf                poprelayd: its lifetime and log
       popip                        poprelayd: who had a grant, as `makemap -u` prints it
-      localip, relay               poprelayd: sources of its maps of the admin's own
+      localip, relay               poprelayd: sources of its maps of the admin's own; makemap -u prints these, too
       popdata                      UW's pop-auth: a folder with a file an address
 
     Grants go into the table unless their time is over. The rest is printed as lines for the configuration. Exits with
@@ -67,13 +72,18 @@ def import_table(file: Path, dry_run: bool, paths: tuple[Path, ...]) -> None:
     findings = [(path, finding) for path in paths for finding in _read(path)]
     with opened(file) as (table, settings):
         grants = list(_grants((finding for _, finding in findings if isinstance(finding, Login)), settings))
-        good = [grant for grant in grants if grant.until > time.time()]
+        now = time.time()
         if not dry_run:
-            table.record(good)
+            known = {(grant.address, grant.user): grant.last for grant in table.grants()}
+            table.record(
+                grant
+                for grant in grants
+                if grant.until > now and grant.last > known.get((grant.address, grant.user), 0.0)
+            )
     print_table(
         ("Address", "User", "Until", "Taken"),
         (
-            (grant.address, grant.user, moment(grant.until), "yes" if grant in good else "no, its time is over")
+            (grant.address, grant.user, moment(grant.until), "yes" if grant.until > now else "no, its time is over")
             for grant in grants
         ),
     )
@@ -88,28 +98,45 @@ def import_table(file: Path, dry_run: bool, paths: tuple[Path, ...]) -> None:
 def _read(path: Path) -> Iterator[Finding]:
     try:
         if path.is_dir():
-            for file in sorted(path.iterdir()):
-                yield read_login(file.name, file.name, str(int(file.stat().st_mtime)))
+            yield from filter(None, map(_note, sorted(path.iterdir())))
             return
         read = _reader(path.name)
         if path.stat().st_size > MAX_FILE:
-            raise _Unreadable(f"{path}: is larger than {MAX_FILE >> 20} MiB")
-        yield from read(path.read_text("utf-8", "replace"))
+            raise _Unreadable(printable(f"{path}: is larger than {MAX_FILE >> 20} MiB"))
+        yield from read(path.read_bytes().decode("utf-8", "replace"))  # its ends of lines as they are
     except OSError as error:
-        raise _Unreadable(f"{path}: {error.strerror}") from None
+        raise _Unreadable(printable(f"{path}: {error.strerror}")) from None
+
+
+def _note(file: Path) -> Finding | None:
+    """What a file of popdata says; nothing where pop-expire has taken it away meanwhile."""
+    try:
+        status = file.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return Refusal(file.name, "not a file")
+    return read_login(file.name, file.name, str(int(status.st_mtime)))
 
 
 def _reader(name: str) -> Callable[[str], Iterator[Finding]]:
+    stem, _, ending = name.rpartition(".")
+    if ending in DATABASES:
+        raise click.UsageError(
+            f"{printable(name)}: a database; `makemap -u hash {printable(stem)}`, or dbm or btree, prints what is in it"
+        )
     if name == "access.info":
         return read_info
-    if name == "poprelay.conf":
+    if name in ("poprelay.conf", "poprelayd.conf"):
         return read_conf
     if name == "popip":
         return read_popip
     if name.startswith("access"):
         return read_access
-    if name.startswith(("localip", "relay")):
-        return read_poprelay_map
+    if name.startswith("localip"):
+        return read_localip
+    if name.startswith("relay"):
+        return read_relay
     raise click.UsageError(
         f"{printable(name)}: not a name of a file that can be taken; copy it to one that is, see --help"
     )

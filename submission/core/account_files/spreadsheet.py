@@ -6,6 +6,7 @@ A hash may have Dovecot's scheme in front. Other columns are not looked at.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 
 from submission.core.account_files import MAX_LINE, Account, Found, Refusal
@@ -16,7 +17,7 @@ _TRUE, _FALSE = ("yes", "true", "1"), ("", "no", "false", "0")
 
 def read(text: str) -> Iterator[Found]:
     """The accounts of a file."""
-    reader = csv.reader(text.removeprefix("\ufeff").splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     header: list[str] = []
     while True:
         place = f"line {reader.line_num + 1}"

@@ -3,6 +3,8 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -139,11 +141,65 @@ def test_import_takes_uw_s_folder_and_poprelayd_s_files(folder: Path, table: Gra
     assert 'lifetime = "15m"\nlogs = ["/var/log/maillog"]\nstatic = ["10.1.0.0/16"]\n' in result.stdout
 
 
+def test_what_was_imported_before_or_was_in_the_log_is_not_counted_again(folder: Path, table: GrantTable) -> None:
+    now = int(time.time())
+    (folder / "access.info").write_text(f"x\tjoe\t192.0.2.50\t{now - 60}\nx\tann\t192.0.2.51\t{now - 60}\n")
+    login = Grant("192.0.2.50", "joe@example.com", "pop3", "qpopper", now - 60.0, now - 60.0, now + 1740.0)
+    table.record([login])
+    first, second = (run(folder, "import", str(folder / "access.info")) for _ in range(2))
+    assert first.stdout == second.stdout
+    assert [row[3] for row in rows(second)] == ["yes", "yes"]
+    assert next(grant for grant in table.grants() if grant.address == "192.0.2.50") == login
+    assert [each.logins for each in table.reliances()] == [1, 1]
+
+
+def test_only_files_of_popdata_are_logins(folder: Path, table: GrantTable) -> None:
+    popdata = folder / "popdata"
+    (popdata / "192.0.2.51").mkdir(parents=True)
+    (popdata / "192.0.2.52").symlink_to(folder / "nowhere")
+    (popdata / "192.0.2.53").touch()
+    result = run(folder, "import", str(popdata))
+    assert result.exit_code == 1
+    assert "popdata: 192.0.2.51: not a file\n" in result.stderr
+    assert "popdata: 192.0.2.52: not a file\n" in result.stderr
+    assert [grant.address for grant in table.grants()] == ["192.0.2.53"]
+
+
+def test_a_user_s_name_ends_no_line_of_an_imported_file(folder: Path, table: GrantTable) -> None:
+    now = int(time.time())
+    name = f"joe\rx\tann\t192.0.2.66\t{now}\r"
+    (folder / "access.info").write_bytes(f"x\t{name}\t192.0.2.50\t{now}\nx\tjoe\t192.0.2.51\t{now}\r\n".encode())
+    assert run(folder, "import", str(folder / "access.info")).exit_code == 1
+    assert [grant.address for grant in table.grants()] == ["192.0.2.51"]
+
+
+def test_import_tells_what_prints_a_database(folder: Path) -> None:
+    (folder / "popip.db").touch()
+    result = run(folder, "import", str(folder / "popip.db"))
+    assert result.exit_code == 2
+    assert "popip.db: a database; `makemap -u hash popip`" in result.stderr
+
+
 def test_import_tells_what_it_can_not_read(folder: Path) -> None:
     assert run(folder, "import", str(folder / "access.info")).exit_code == os.EX_DATAERR
+    result = run(folder, "import", str(folder / "\x1b[31m/popip"))
+    assert result.exit_code == os.EX_DATAERR
+    assert "\x1b" not in result.stderr
     (folder / "passwd").touch()
     assert run(folder, "import", str(folder / "passwd")).exit_code == 2
     assert run(folder, "import").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["report"], ["report", "--format", "csv"]])
+def test_a_name_that_the_terminal_can_not_show_is_escaped(
+    folder: Path, table: GrantTable, arguments: list[str]
+) -> None:
+    assert run(folder, "add", "192.0.2.50", "jo\u0119").exit_code == 0
+    command = [sys.executable, "-m", "submission", "pop", *arguments, "-c", str(folder / "submission.toml")]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run(command, capture_output=True, timeout=30, env=environment)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"jo\\u0119@example.com" in result.stdout
 
 
 def test_report_says_who_still_needs_it(folder: Path, table: GrantTable) -> None:

@@ -107,6 +107,12 @@ def test_csv() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["\x0b", "\x1c", "\x85", "\u2028"])
+def test_nothing_within_a_value_of_csv_ends_its_line(end: str) -> None:
+    password = f"x{end}eve"
+    assert read("csv", f"user,password\r\nalice,{password}\r\n") == [Account("line 2", "alice", password=password)]
+
+
 @pytest.mark.parametrize(
     ("text", "form"),
     [
