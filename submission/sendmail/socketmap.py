@@ -21,6 +21,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, cast
 
 from submission import logs
+from submission.state import StateUnavailableError
 
 MAX_QUERY = 512
 """Octets; sendmail's own map names and keys are far shorter."""
@@ -29,10 +30,14 @@ IDLE = 3600.0
 """Seconds; a session of sendmail's that asks nothing for so long can connect anew."""
 
 Find = Callable[[str], str | None]
-"""From an address, as in `str(ip_address(...))`, to the user who may relay from there, or None."""
+"""From an address, as in `str(ip_address(...))`, to the user who may relay from there, or None.
+
+Raises StateUnavailableError, of which the log knows.
+"""
 Note = Callable[[str], None]
 """Told an address from which somebody relays, once for each connection of theirs."""
 
+_UNREADABLE = "TEMP the relay table can't be read"
 _LENGTH = re.compile(rb"(0|[1-9][0-9]{0,3}):")
 _SAFE = re.compile(r"[!-~]{1,320}")
 
@@ -144,9 +149,11 @@ class _Connection(asyncio.Protocol):
             if user is not None and not self._is_noted:
                 self._is_noted = True
                 self._note(address)
+        except StateUnavailableError:
+            answer = _UNREADABLE
         except Exception as error:  # noqa: BLE001 - whatever is wrong with us, sendmail has to be told at once
             logs.failure("internal-error", error, map=name)
-            answer = "TEMP the relay table can't be read"
+            answer = _UNREADABLE
         else:
             answer = "NOTFOUND " if user is None else f"OK {user if _SAFE.fullmatch(user) else 'user'}"
         assert self._transport is not None

@@ -49,7 +49,8 @@ def open_pop_sockets(settings: Settings, former: PopSockets | None = None) -> Po
                 syslog[log] = former.syslog.get(log) or _bind_syslog(log)
         path = pop.sendmail.socketmap
         if path is not None:
-            socketmap[path] = former.socketmap.get(path) or _bind_socketmap(path)
+            there = former.socketmap.get(path) if path.is_socket() else None  # else nobody finds it any more
+            socketmap[path] = there or _bind_socketmap(path)
     except StartError:
         for sock in set(sockets.all).difference(former.all):
             sock.close()

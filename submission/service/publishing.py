@@ -32,14 +32,14 @@ class Publisher:
         self._may_write = may_write
         self._table = table
         self._admissions = admissions
-        self._trouble: StateUnavailableError | None = None
+        self._trouble = ""  # why the state can't be read
         self._written = -1  # the table's changes that are in the files
         self._due = 0.0
 
     def find(self, address: str) -> str | None:
         """The user who may relay from an address, for the socketmap. Raises StateUnavailableError."""
-        if self._trouble is not None:
-            raise self._trouble
+        if self._trouble:
+            raise StateUnavailableError(self._trouble)
         identity = self._admissions.recall(address)
         if identity is None or identity.via is Via.RELAY:  # sendmail has relay domains of its own
             return None
@@ -73,11 +73,11 @@ class Publisher:
         try:
             await self._table.catch_up()
         except StateUnavailableError as error:
-            if self._trouble is None:
+            if not self._trouble:
                 logs.failure("state-unavailable", error)
-            self._trouble = error
+            self._trouble = str(error) or "unavailable"
         else:
-            self._trouble = None
+            self._trouble = ""
         now = asyncio.get_running_loop().time()
         is_due = self._table.changes != self._written and now >= self._due
         if is_due and (self._maps.are_wanted or self._written < 0) and self._may_write():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from submission.sendmail import socketmap
 from submission.sendmail.socketmap import SocketMap, parse_key
+from submission.state import StateUnavailableError
 from tests.support.sendmail import Sendmail
 
 TABLE = {"192.0.2.50": "joe@example.com", "2001:db8::50": "eve@example.com"}
@@ -123,6 +124,18 @@ async def test_a_fault_of_ours_is_told_and_is_no_grant(logged: Callable[[], list
         writer.write(query("popip 192.0.2.50"))
         assert await reader.readuntil(b",") == b"34:TEMP the relay table can't be read,"
     assert [line["event"] for line in logged()] == ["internal-error"]
+
+
+async def test_a_state_that_can_t_be_read_is_told_to_sendmail_alone(
+    logged: Callable[[], list[dict[str, object]]],
+) -> None:
+    def find(address: str) -> str | None:
+        raise StateUnavailableError(address)
+
+    async with asking(find) as (reader, writer):
+        writer.write(query("popip 192.0.2.50"))
+        assert await reader.readuntil(b",") == b"34:TEMP the relay table can't be read,"
+    assert logged() == []
 
 
 async def test_a_user_of_any_name_is_one_word() -> None:

@@ -107,6 +107,15 @@ def test_a_login_is_a_grant_in_every_worker_and_for_sendmail(server: Server, mai
     assert ask_as_sendmail(server, "198.51.100.24") == "NOTFOUND "
 
 
+def test_a_reload_brings_back_a_socket_that_somebody_took_away(server: Server) -> None:
+    """Regression: the one that nobody found any more was handed on, and sendmail refused all mail until a restart."""
+    events = Events(server)
+    (server.folder / "popip").unlink()
+    server.hang_up()
+    events.wait("reloaded")
+    assert ask_as_sendmail(server, JOE) == "NOTFOUND "
+
+
 def test_shared_and_denied_addresses_have_no_grants_whatever_the_log_says(server: Server, mail_log: MailLog) -> None:
     events = Events(server)
     for address in ("198.51.100.65", "203.0.113.9", JOE):
