@@ -199,6 +199,7 @@ class ClientStream:
         if self._has_ended:  # which TLS would not be told, and wait for
             self.transport.abort()
             raise ClientGoneError("TLS handshake: closed by the client")
+        self._is_held = True  # until there is a transport to tell it: of TLS, and not what carries that
         handshake = self._loop.create_task(
             self._loop.start_tls(
                 self.transport,
@@ -219,6 +220,9 @@ class ClientStream:
         if transport is None or transport.get_extra_info("ssl_object") is None:
             raise ClientGoneError("TLS handshake: connection lost")
         self._carrier, self.transport = self.transport, transport
+        self._is_held = len(self._input) > HIGH_WATER
+        if self._is_held:
+            self.transport.pause_reading()
 
     def _pass_on(self, transport: asyncio.Transport) -> None:
         """Give TLS what arrived before it was there."""

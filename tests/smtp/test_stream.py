@@ -563,6 +563,35 @@ async def test_lines_and_replies_under_tls(context: ssl.SSLContext, is_early: bo
         assert await talking == b"221 Bye\r\n"
 
 
+async def test_what_follows_the_handshake_at_once_is_read_to_its_end(
+    context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: too much of it made us stop reading what carries TLS, for good: five minutes of silence."""
+    monkeypatch.setattr(module, "HIGH_WATER", 10)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+    encrypted = trusting.wrap_bio(arriving, leaving)
+    loop = asyncio.get_running_loop()
+    async with connected() as (stream, client):
+        stream.hold()
+        shaking_hands = asyncio.ensure_future(stream.start_tls(context, protocol_of(stream)))
+        while True:
+            try:
+                encrypted.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await client.send(leaving.read())
+                arriving.write(await loop.sock_recv(client.sock, 65536))
+        encrypted.write(b"x" * 100)
+        await client.send(leaving.read())  # with the handshake's last part, in one packet
+        await shaking_hands
+        assert await stream.chunk() == b"x" * 100
+        encrypted.write(b"y" * 100)
+        await client.send(leaving.read())
+        assert await stream.chunk() == b"y" * 100
+
+
 @pytest.mark.parametrize("hello", [b"EHLO client.example\r\n", b"\x16\x03\x01\0\x05\x01\0\0\x01\0", b""])
 async def test_a_handshake_that_is_none_ends_the_session(context: ssl.SSLContext, hello: bytes) -> None:
     async with connected() as (stream, client):
