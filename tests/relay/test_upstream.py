@@ -135,6 +135,7 @@ async def test_where_no_fresh_connection_can_be_had_all_of_them_hear_it() -> Non
 async def test_a_transaction_that_ends_before_there_is_a_connection_leaves_nothing_behind(how: str) -> None:
     relay = Relay(greeting=b"")
     async with running(relay) as pool:
+        pool.settings = pool.settings.model_copy(update={"connect_timeout": 1.0})
         upstream = Upstream(pool, lambda: ALICE)
         reply = upstream.send(MAIL)
         await until(lambda: len(relay.heard) == 1)
