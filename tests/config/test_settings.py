@@ -418,7 +418,8 @@ def test_the_relay_is_none_of_our_listeners(tmp_path: Path, listen: str, relay: 
     [("127.0.0.1:587", "127.0.0.1:25"), ("192.0.2.1:25", "127.0.0.1:25"), ("0.0.0.0:25", "mx.example.com:25")],
 )
 def test_a_relay_that_only_looks_like_one_of_ours(tmp_path: Path, listen: str, relay: str) -> None:
-    read(tmp_path, f'[[listen]]\naddress = "{listen}"\ntls = "none"\n[relay]\naddress = "{relay}"\n')
+    settings = read(tmp_path, f'[[listen]]\naddress = "{listen}"\ntls = "none"\n[relay]\naddress = "{relay}"\n')
+    assert str(settings.relay.address) == relay
 
 
 def test_the_environment_and_the_current_folder_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,10 +89,11 @@ def test_a_suspension_that_fails_is_told_and_the_command_runs_nonetheless(tmp_pa
     assert "event=suspension-failed" in log.getvalue()
 
 
-def test_without_a_command_nothing_happens() -> None:
+def test_without_a_command_nothing_happens(log: io.StringIO) -> None:
     raised = Alarm([], None)
     raised(ALICE, "connections")
     raised.close()
+    assert log.getvalue() == ""
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,9 @@ def test_a_note_is_read_as_it_was_written_whatever_stood_there_before(before: No
 
 @given(st.binary(max_size=SLOT))
 def test_nothing_that_stands_there_is_an_error(octets: bytes) -> None:
-    Note.decode(octets)
+    note = Note.decode(octets)
+    assert note.recipients >= 0
+    assert note.size >= 0
 
 
 def test_of_a_long_note_the_sender_is_cut(tmp_path: Path) -> None:

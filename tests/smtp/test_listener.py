@@ -481,7 +481,7 @@ def test_who_was_accepted_is_served_though_nobody_is_any_more(
 
 
 async def test_draining_without_sessions_takes_no_time(tmp_path: Path) -> None:
-    async with listening(tmp_path) as (_, sessions, _):
+    async with listening(tmp_path) as (_, sessions, _), asyncio.timeout(10):
         await sessions.drain(30)
 
 

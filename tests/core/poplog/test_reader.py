@@ -56,7 +56,7 @@ def test_any_octets(line: bytes) -> None:
 
 @given(program=st.sampled_from(PROGRAMS), message=st.binary(max_size=100), pid=st.sampled_from([b"", b"[12]"]))
 def test_any_message(program: bytes, message: bytes, pid: bytes) -> None:
-    everything().feed(HEAD + program + pid + b": " + message, NOW)
+    assert everything().feed(HEAD + program + pid + b": " + message, NOW) is None
 
 
 @given(
